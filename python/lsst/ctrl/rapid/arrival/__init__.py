@@ -1,0 +1,3 @@
+"""Where data announces itself."""
+
+from ._watch import *

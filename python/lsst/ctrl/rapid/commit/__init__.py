@@ -1,0 +1,6 @@
+"""The one writer of the registry."""
+
+from ._committer import *
+from ._items import *
+from ._ledger import *
+from ._registrar import *

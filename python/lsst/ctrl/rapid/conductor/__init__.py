@@ -1,0 +1,3 @@
+"""Which shard runs when and where."""
+
+from ._conductor import *

@@ -1,0 +1,5 @@
+"""Warm workers on Dask: one shard at a time on each, state kept between shards."""
+
+from ._messages import *
+from ._pool import *
+from ._worker import *

@@ -1,0 +1,7 @@
+"""The words of the house: frozen, validated, without I/O beyond reading their own files."""
+
+from ._base import *
+from ._config import *
+from ._report import *
+from ._shard import *
+from ._times import *

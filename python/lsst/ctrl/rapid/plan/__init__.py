@@ -1,0 +1,9 @@
+"""Pipelines compiled against a repository, and quanta made from memory."""
+
+from ._calibrations import *
+from ._compile import *
+from ._messages import *
+from ._quanta import *
+from ._records import *
+from ._runs import *
+from ._select import *

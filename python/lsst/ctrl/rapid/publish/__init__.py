@@ -1,0 +1,3 @@
+"""What leaves the butler for people."""
+
+from ._folder import *

@@ -1,0 +1,228 @@
+"""Watched directories: a file that is whole is an arrival."""
+
+from __future__ import annotations
+
+__all__ = ("RAW_SUFFIXES", "DirectoryWatch")
+
+import fcntl
+import logging
+import os
+import stat
+import threading
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from watchdog.events import FileSystemEvent, FileSystemEventHandler
+from watchdog.observers import Observer
+from watchdog.observers.api import BaseObserver
+from watchdog.observers.polling import PollingObserver
+
+from ..model import Arrival, InputError
+
+_LOG = logging.getLogger(__name__)
+
+RAW_SUFFIXES = (".fits", ".fits.fz", ".fits.gz", ".fz")
+"""Names of raws end so; others are left aside."""
+
+_POLLING_SECONDS = 1.0
+_PATHS_KEPT = 100_000
+
+
+class DirectoryWatch:
+    """Tells of every raw file below some directories, once it is whole.
+
+    Parameters
+    ----------
+    folders
+        Directories, watched with all that is below them.
+    on_arrival
+        Called in a thread of the watch.
+    polling
+        Look at the directories every second instead of being told by the operating system, where that does not work (NFS).
+
+    Notes
+    -----
+    A file is an arrival when its writer has closed it or it was renamed into place; with polling, when its size and time
+    have not changed from one look to the next.  Dot-files and other suffixes are left aside.  What is there at the start
+    is told first, oldest first.  A file may be told more than once (it was there at the start and was written anew, or
+    renamed within the directories); each path that holds a raw is told at least once.
+    """
+
+    def __init__(self, folders: Sequence[Path], on_arrival: Callable[[Arrival], None], *, polling: bool = False) -> None:
+        self._folders = [folder.absolute() for folder in folders]
+        self._on_arrival = on_arrival
+        self._polling = polling
+        self._observer: BaseObserver = PollingObserver(timeout=_POLLING_SECONDS) if polling else Observer()
+        self._settling = _Settling(self._tell)
+        self._told: OrderedDict[Path, tuple[int, int]] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def start(self) -> None:
+        """Begin to watch, then tell what is there already.
+
+        Raises
+        ------
+        InputError
+            If a directory is not there or cannot be read.
+        """
+        for folder in self._folders:
+            if not folder.is_dir():
+                raise InputError(f"{folder}: there is no such folder to watch; make it, or name another one.")
+            if not os.access(folder, os.R_OK | os.X_OK):
+                raise InputError(f"{folder}: the folder cannot be read.")
+        handler = _Handler(whole=self._tell, unsure=self._look_at, polling=self._polling)
+        for folder in self._folders:
+            self._observer.schedule(handler, str(folder), recursive=True)
+        self._observer.start()
+        self._settling.start()
+        for path in self._present():
+            self._look_at(path)
+
+    def rescan(self) -> None:
+        """Look at everything that is there again, and tell what was not told yet before this returns."""
+        for path in self._present():
+            self._look_at(path)
+
+    def stop(self) -> None:
+        """Stop; nothing is told after this returns."""
+        self._observer.stop()
+        self._observer.join()
+        self._settling.stop()
+
+    def _present(self) -> list[Path]:
+        found: list[tuple[float, Path]] = []
+        for folder in self._folders:
+            for root, directories, names in os.walk(folder):
+                directories[:] = [name for name in directories if not name.startswith(".")]
+                for name in names:
+                    path = Path(root, name)
+                    if is_raw_name(path):
+                        try:
+                            found.append((path.stat().st_mtime, path))
+                        except OSError:
+                            continue
+        return [path for _, path in sorted(found)]
+
+    def _look_at(self, path: Path) -> None:
+        """Tell a file that nobody announced as whole, at once if no process has it open for writing."""
+        match None if self._polling else _is_being_written(path):
+            case False:
+                self._tell(path)
+            case None:
+                self._settling.look_at(path)
+            case True:
+                _LOG.debug("%s is being written; it will be told when it is closed.", path)
+
+    def _tell(self, path: Path) -> None:
+        try:
+            status = path.stat()
+        except OSError:
+            _LOG.info("%s was gone before it could be looked at.", path)
+            return
+        if not stat.S_ISREG(status.st_mode):
+            return
+        version = (status.st_mtime_ns, status.st_size)
+        with self._lock:
+            if self._told.get(path) == version:
+                return
+            self._told[path] = version
+            while len(self._told) > _PATHS_KEPT:
+                self._told.popitem(last=False)
+        self._on_arrival(Arrival(path, file_closed=status.st_mtime, seen=time.time()))
+
+
+def is_raw_name(path: Path) -> bool:
+    """Tell whether a file's name is that of a raw: a known suffix, no dot in front."""
+    return not path.name.startswith(".") and path.name.lower().endswith(RAW_SUFFIXES)
+
+
+def _is_being_written(path: Path) -> bool | None:
+    """Tell whether a process has a file open for writing; `None` where the file system cannot tell.
+
+    A read lease is granted only on a file that nobody has open for writing (``fcntl(2)``).
+    """
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+    except OSError:
+        return None
+    try:
+        fcntl.fcntl(descriptor, fcntl.F_SETLEASE, fcntl.F_RDLCK)
+        fcntl.fcntl(descriptor, fcntl.F_SETLEASE, fcntl.F_UNLCK)
+    except BlockingIOError:
+        return True
+    except OSError:
+        return None
+    finally:
+        os.close(descriptor)
+    return False
+
+
+class _Handler(FileSystemEventHandler):
+    """Turns the operating system's events into paths: of files that are whole, and of those that may not be."""
+
+    def __init__(self, whole: Callable[[Path], None], unsure: Callable[[Path], None], *, polling: bool) -> None:
+        self._whole = whole
+        self._unsure = unsure
+        self._polling = polling
+
+    def on_any_event(self, event: FileSystemEvent) -> None:
+        path = Path(os.fsdecode(event.dest_path or event.src_path))
+        if event.is_directory:
+            if event.event_type in {"created", "moved"}:
+                self._look_into(path)
+        elif is_raw_name(path):
+            if event.event_type in {"moved", "closed"} and not self._polling:
+                self._whole(path)
+            elif event.event_type == "created" or (event.event_type in {"moved", "modified"} and self._polling):
+                # A link is whole when it is made; a file that its writer has just made is told when it is closed.
+                self._unsure(path)
+
+    def _look_into(self, folder: Path) -> None:
+        """Look at the files of a folder that was renamed into place, or filled before it was watched."""
+        for root, _, names in os.walk(folder):
+            for name in sorted(names):
+                path = Path(root, name)
+                if is_raw_name(path):
+                    self._unsure(path)
+
+
+class _Settling:
+    """Waits until a file's size and time stay the same from one look to the next."""
+
+    def __init__(self, tell: Callable[[Path], None]) -> None:
+        self._tell = tell
+        self._looked: dict[Path, tuple[int, int]] = {}
+        self._lock = threading.Lock()
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._main, name="settling", daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def stop(self) -> None:
+        self._stopping.set()
+        self._thread.join()
+
+    def look_at(self, path: Path) -> None:
+        with self._lock:
+            self._looked.setdefault(path, (-1, -1))
+
+    def _main(self) -> None:
+        while not self._stopping.wait(_POLLING_SECONDS):
+            with self._lock:
+                looked = dict(self._looked)
+            for path, before in looked.items():
+                try:
+                    status = path.stat()
+                    now = (status.st_size, status.st_mtime_ns)
+                except OSError:
+                    now = None
+                with self._lock:
+                    if now is None or now == before:
+                        self._looked.pop(path, None)
+                    else:
+                        self._looked[path] = now
+                if now is not None and now == before:
+                    self._tell(path)

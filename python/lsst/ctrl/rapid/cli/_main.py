@@ -1,0 +1,64 @@
+"""The command group, and what all commands share."""
+
+from __future__ import annotations
+
+__all__ = ("main", "start_logging")
+
+import importlib
+import logging
+from typing import Any, override
+
+import click
+
+from .. import __version__
+from ..model import InputError
+
+_COMMANDS = {
+    "run": "._run",
+    "init-repo": "._repository",
+    "ingest-raws": "._repository",
+    "simulate": "._simulate",
+    "report": "._report",
+}
+
+
+class _Lazy(click.Group):
+    """A group that imports a command only when it is used, so that ``--help`` is quick."""
+
+    @override
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(_COMMANDS)
+
+    @override
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in _COMMANDS:
+            return None
+        module = importlib.import_module(_COMMANDS[cmd_name], __package__)
+        command: click.Command = getattr(module, cmd_name.replace("-", "_"))
+        return command
+
+    @override
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run a command; bad input ends with one line and exit code 2."""
+        try:
+            return super().invoke(ctx)
+        except InputError as err:
+            raise click.UsageError(str(err)) from None
+
+
+@click.group(cls=_Lazy, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="rapid-exec")
+def main() -> None:
+    """Reduce every image within seconds of shutter close.
+
+    Exit codes: 0, the command did what it should; 1, it could not; 2, it was asked for something that is not possible
+    (nothing was changed); 130, it was interrupted twice.
+    """
+
+
+def start_logging(level: str) -> None:
+    """Send log lines to the terminal: ours from ``level`` on, those of the middleware from WARNING on."""
+    logging.basicConfig(format="%(asctime)s %(levelname)-7s %(message)s", datefmt="%H:%M:%S", level=logging.WARNING, force=True)
+    logging.getLogger("lsst.ctrl.rapid").setLevel(level.upper())
+    for noisy in ("distributed", "asyncio"):
+        logging.getLogger(noisy).setLevel(logging.CRITICAL)

@@ -1,0 +1,92 @@
+"""``rapid-exec init-repo`` and ``rapid-exec ingest-raws``."""
+
+from __future__ import annotations
+
+__all__ = ("ingest_raws", "init_repo")
+
+import sys
+import time
+from pathlib import Path
+
+import click
+
+from lsst.daf.butler import Butler, CollectionType, FileDataset, MissingDatasetTypeError
+
+from ..commit import sync_records
+from ..ingest import Ingestor, RawReady, make_repository, open_raw, registered_instruments
+from ..instruments import RefusedError
+from ..model import Arrival, InputError
+from ..plan import RecordStore
+from ._main import start_logging
+from ._options import log_level
+
+_BATCH = 200
+
+
+@click.command()
+@click.argument("repo")
+@click.option("--instrument", "instruments", multiple=True, required=True, help="Instrument to register; repeatable.")
+@log_level
+def init_repo(repo: str, instruments: tuple[str, ...], log_level: str) -> None:
+    """Make a repository at REPO that takes raws, or add instruments to one."""
+    start_logging(log_level)
+    make_repository(repo, instruments)
+    click.echo(f"{repo} takes raws of {', '.join(instruments)}.")
+
+
+@click.command()
+@click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option("-b", "--butler-config", "repo", required=True, help="Repository.")
+@click.option(
+    "--transfer",
+    type=click.Choice(["direct", "copy", "move", "link", "hardlink", "symlink"]),
+    default="direct",
+    show_default=True,
+    help="Register the files where they are, or transfer them into the repository.",
+)
+@log_level
+def ingest_raws(files: tuple[Path, ...], repo: str, transfer: str, log_level: str) -> None:
+    """Register raw FILES in a repository; a raw that is there already stays as it is.
+
+    Exit code 1 when a file was refused; the others are registered.
+    """
+    start_logging(log_level)
+    try:
+        butler = Butler.from_config(repo, writeable=True)
+    except (FileNotFoundError, RuntimeError) as err:
+        raise InputError(f"{repo}: the repository cannot be opened: {err}") from None
+    with butler:
+        try:
+            raw = open_raw(butler)
+        except MissingDatasetTypeError:
+            raise InputError(f"{repo}: the repository takes no raws yet; run 'rapid-exec init-repo'.") from None
+        ingestor = Ingestor(raw, RecordStore.from_butler(butler, registered_instruments(butler)))
+        refused = 0
+        ready: list[RawReady] = []
+        for path in files:
+            try:
+                now = time.time()
+                ready.append(ingestor.read(Arrival(path.absolute(), now, now)))
+            except RefusedError as err:
+                refused += 1
+                click.echo(f"{path} is refused: {err}", err=True)
+        for first in range(0, len(ready), _BATCH):
+            refused += _register(butler, ready[first : first + _BATCH], transfer)
+    click.echo(f"{len(files) - refused} of {len(files)} file(s) are registered in {repo}.")
+    sys.exit(1 if refused else 0)
+
+
+def _register(butler: Butler, raws: list[RawReady], transfer: str) -> int:
+    """Register raws together, or one by one where that fails; returns how many could not be."""
+    try:
+        sync_records(butler, (record for raw in raws for record in raw.records))
+        for run in {raw.ref.run for raw in raws}:
+            butler.collections.register(run, CollectionType.RUN)
+        datasets = [FileDataset(path=str(raw.arrival.path), refs=[raw.ref], formatter=raw.formatter) for raw in raws]
+        butler.ingest(*datasets, transfer=transfer, skip_existing=True)
+    except Exception as err:  # noqa: BLE001 -- one file's fault must not lose the others
+        if len(raws) > 1:
+            return sum(_register(butler, [raw], transfer) for raw in raws)
+        click.echo(f"{raws[0].arrival.path} could not be registered: {err}", err=True)
+        return 1
+    return 0

@@ -1,0 +1,191 @@
+"""``rapid-exec run``."""
+
+from __future__ import annotations
+
+__all__ = ("run",)
+
+import asyncio
+import contextlib
+import logging
+import os
+import signal
+import sys
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import click
+from rich.console import Console
+from rich.live import Live
+
+from ..model import Report, SiteFile, load_site_file
+from ..service import Executor, Feeder, RunSettings
+from ..simulator import SimulationConfig
+from ._demo import make_embedded_repository
+from ._live import render
+from ._main import start_logging
+from ._options import NumberList, log_level
+from ._report import print_summary
+from ._simulate import simulation_config
+
+_LOG = logging.getLogger(__name__)
+
+_EMBEDDED_INSTRUMENT = "LSSTCamSim"
+_EMBEDDED_SCALE = "1/8"
+_INTERRUPTED_TWICE = 130
+
+
+@click.command()
+@click.argument("pipeline", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option("--site", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="Facts of this place (YAML).")
+@click.option("-b", "--butler-config", "repository", help="Repository.  [default: an embedded one in the work folder]")
+@click.option("--instrument", "instruments", multiple=True, help="Instrument whose raws are taken; repeatable.  [default: all]")
+@click.option("-i", "--input", "inputs", multiple=True, help="Input collection; repeatable.  [default: INSTRUMENT/defaults]")
+@click.option("-o", "--output", help="Chain of the RUNs that are written.  [default: rapid]")
+@click.option("--watch", multiple=True, type=click.Path(path_type=Path), help="Folder where raws land; repeatable.")
+@click.option("--polling", is_flag=True, default=None, help="Watch by polling (NFS).")
+@click.option("--transfer", type=click.Choice(["direct", "copy", "move", "link", "hardlink", "symlink"]), help="How raws enter the repository.  [default: direct, where they are]")
+@click.option("--detectors", type=NumberList(), help="Detectors to process, like 90..98 or 10,94.  [default: all for science]")
+@click.option("--workers", type=click.IntRange(1), help="Worker processes.  [default: number of cores]")
+@click.option("--work-dir", type=click.Path(file_okay=False, path_type=Path), help="Ledger, reports, published files, the embedded repository.  [default: ./rapid-data]")
+@click.option("--simulate", "exposures", type=click.IntRange(1), help="Take N exposures with the built-in camera, and stop when all have ended.")
+@click.option("--cadence", type=click.FloatRange(0), default=10.0, show_default=True, help="Seconds between simulated exposures.")
+@click.option("--scale", default=_EMBEDDED_SCALE, show_default=True, help="Part of each simulated detector, 1 to 1/8.")
+@click.option("--sequence", default="science", show_default=True, help="Kinds of simulated exposure, like science,bias,dark,flat.")
+@click.option("--seed", type=int, default=0, show_default=True, help="All that is random in the simulation depends on it.")
+@click.option("--until-idle", type=click.FloatRange(0, min_open=True), help="Stop when nothing has happened for this many seconds.")
+@click.option("--report", type=click.Path(dir_okay=False, path_type=Path), help="Also write the report here.")
+@log_level
+def run(pipeline: Path, site: Path | None, log_level: str, **options: Any) -> None:
+    """Run PIPELINE on raws as they arrive, on warm workers, and register what they give.
+
+    Without a repository an embedded one is made, with demo calibrations of the simulated camera.  Without --simulate and
+    --until-idle it runs until it is interrupted: the first Ctrl-C finishes what is running, commits, writes the report and
+    exits with 0; the second stops now.
+    """
+    start_logging(log_level)
+    facts = load_site_file(site) if site is not None else SiteFile()
+    settings, simulation, landing = _settings(pipeline, facts, options)
+    feeder = None if simulation is None else _simulator(simulation, landing, options)
+    report = asyncio.run(_run(Executor(settings, feeder)))
+    console = Console()
+    print_summary(report, console)
+    console.print(f"Repository: {settings.repository}", soft_wrap=True)
+    console.print(f"Report: {settings.report or settings.work_dir / 'report.json'}", soft_wrap=True)
+    console.print(f"Published: {settings.work_dir / 'published'}", soft_wrap=True)
+
+
+def _settings(pipeline: Path, site: SiteFile, options: dict[str, Any]) -> tuple[RunSettings, SimulationConfig | None, Path]:
+    """Return the run's settings: options first, then the site file, then defaults; makes the embedded repository."""
+    work_dir = Path(options["work_dir"] or site.work_dir or "rapid-data")
+    landing = work_dir / "landing"
+    instruments = options["instruments"] or site.instruments
+    detectors = options["detectors"] or site.detectors
+    repository = options["repository"] or site.repository
+    simulated = instruments[0] if instruments else _EMBEDDED_INSTRUMENT
+    simulation = simulation_config(
+        instrument=simulated,
+        exposures=options["exposures"],
+        cadence=options["cadence"],
+        detectors=detectors,
+        scale=options["scale"],
+        sequence=options["sequence"],
+        seed=options["seed"],
+    )
+    watch = tuple(options["watch"]) or site.watch
+    if repository is None:
+        repository = str(work_dir / "repo")
+        make_embedded_repository(Path(repository), instruments or (_EMBEDDED_INSTRUMENT,), simulation)
+    if options["exposures"] or not watch:
+        landing.mkdir(parents=True, exist_ok=True)
+        watch = (*watch, landing)
+    work_dir.mkdir(parents=True, exist_ok=True)
+    settings = RunSettings(
+        repository=repository,
+        pipeline=pipeline,
+        instruments=instruments,
+        inputs=options["inputs"] or site.input,
+        output=options["output"] or site.output or "rapid",
+        watch=watch,
+        polling=site.polling if options["polling"] is None else options["polling"],
+        transfer=options["transfer"] or site.transfer,
+        workers=options["workers"] or site.workers or os.cpu_count() or 1,
+        detectors=detectors,
+        work_dir=work_dir,
+        report=options["report"],
+        until_idle=options["until_idle"],
+        gather_deadline=site.gather_deadline,
+        quantum_timeout=site.quantum_timeout,
+        attempts=site.attempts,
+        commit_interval=site.commit_interval,
+        commit_batch=site.commit_batch,
+        calibration_cache_mb=site.calibration_cache_mb,
+    )
+    return settings, simulation if options["exposures"] else None, landing
+
+
+def _simulator(config: SimulationConfig, landing: Path, options: dict[str, Any]) -> Feeder:
+    """Return what runs the simulated camera in a process of its own, out of reach of a terminal's Ctrl-C."""
+    arguments = [
+        "simulate", str(landing), "--instrument", config.instrument, "--exposures", str(config.exposures),
+        "--cadence", str(config.cadence), "--scale", str(options["scale"]), "--sequence", options["sequence"],
+        "--seed", str(config.seed), "--log-level", "error",
+    ]  # fmt: skip
+    if config.detectors is not None:
+        arguments += ["--detectors", ",".join(map(str, config.detectors))]
+
+    async def feed() -> None:
+        process = await asyncio.create_subprocess_exec(
+            sys.executable, "-m", "lsst.ctrl.rapid.cli", *arguments,
+            stdout=asyncio.subprocess.DEVNULL, start_new_session=True,
+        )  # fmt: skip
+        try:
+            code = await process.wait()
+        finally:
+            if process.returncode is None:
+                process.terminate()
+        if code:
+            raise RuntimeError(f"The simulated camera ended with exit code {code}.")
+
+    return feed
+
+
+async def _run(executor: Executor) -> Report:
+    with _interrupts(executor):
+        async with _view(executor):
+            return await executor.run()
+
+
+@contextlib.contextmanager
+def _interrupts(executor: Executor) -> Any:
+    """Let the first SIGINT or SIGTERM stop the run, and the second end it at once."""
+    loop = asyncio.get_running_loop()
+    seen = False
+
+    def interrupted() -> None:
+        nonlocal seen
+        if seen:
+            _LOG.error("Stopped at once; what was running is not registered.")
+            executor.abandon()
+            os._exit(_INTERRUPTED_TWICE)
+        seen = True
+        executor.stop()
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, interrupted)
+    try:
+        yield
+    finally:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.remove_signal_handler(number)
+
+
+@contextlib.asynccontextmanager
+async def _view(executor: Executor) -> AsyncIterator[None]:
+    """Show the live view where there is a terminal; log lines are printed above it."""
+    console = Console()
+    if not console.is_terminal:
+        yield
+        return
+    with Live(console=console, refresh_per_second=4, get_renderable=lambda: render(executor.status())):
+        yield

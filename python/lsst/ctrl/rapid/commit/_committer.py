@@ -1,0 +1,154 @@
+"""The one writer of the registry: batched, in a thread of its own."""
+
+from __future__ import annotations
+
+__all__ = ("Committer",)
+
+import logging
+import queue
+import threading
+import time
+from collections.abc import Callable, Sequence
+
+import sqlalchemy.exc
+
+from ._items import Committed, RawItem, RunItem, ShardItem
+from ._registrar import Registrar
+
+_LOG = logging.getLogger(__name__)
+
+_BACKOFF = (0.5, 1.0, 2.0, 5.0, 10.0)
+
+
+class Committer:
+    """Registers what it is given, in batches, each batch one transaction.
+
+    Parameters
+    ----------
+    registrar
+        Makes the writer; called in the committer's thread.
+    on_committed
+        Called in the committer's thread for every item, once, in the order in which they were submitted within a batch.
+    interval
+        Longest wait of an item for others of its batch, seconds.
+    batch
+        Most items in one batch.
+
+    Notes
+    -----
+    Every item that was submitted before `close` is dealt with before `close` returns, unless the registry stays out of
+    reach: then the items that are left are told as errors.  Items are registered in the order of submission, so that a
+    raw is in the registry before the products made of it.  A batch that fails for one of its items is rolled back and
+    done again item by item: one poisoned result loses nothing else.  While the registry is out of reach the same batch
+    is tried again.
+    """
+
+    def __init__(
+        self,
+        registrar: Callable[[], Registrar],
+        on_committed: Callable[[Committed], None],
+        *,
+        interval: float = 0.25,
+        batch: int = 64,
+    ) -> None:
+        self._make = registrar
+        self._on_committed = on_committed
+        self._interval = interval
+        self._batch = batch
+        self._queue: queue.SimpleQueue[RunItem | RawItem | ShardItem | None] = queue.SimpleQueue()
+        self._started: queue.SimpleQueue[BaseException | None] = queue.SimpleQueue()
+        self._thread = threading.Thread(target=self._main, name="committer", daemon=True)
+        self._closing = threading.Event()
+
+    def start(self) -> None:
+        """Start the thread and wait until it has its connection.
+
+        Raises
+        ------
+        Exception
+            What opening the repository raised.
+        """
+        self._thread.start()
+        if (error := self._started.get()) is not None:
+            raise error
+
+    def submit(self, item: RunItem | RawItem | ShardItem) -> None:
+        """Hand an item over; returns at once."""
+        self._queue.put(item)
+
+    def close(self) -> None:
+        """Register all that was submitted, then end the thread."""
+        self._closing.set()
+        self._queue.put(None)
+        self._thread.join()
+
+    def _main(self) -> None:
+        try:
+            registrar = self._make()
+        except BaseException as err:  # noqa: BLE001 -- told to the thread that waits in `start`
+            self._started.put(err)
+            return
+        self._started.put(None)
+        with registrar:
+            while (items := self._next_batch()) is not None:
+                if items:
+                    self._commit(registrar, items)
+
+    def _next_batch(self) -> list[RunItem | RawItem | ShardItem] | None:
+        """Wait for an item, then for more until the batch is full or the interval is over; `None` at the end."""
+        first = self._queue.get()
+        if first is None:
+            return None
+        items = [first]
+        until = time.monotonic() + self._interval
+        while len(items) < self._batch:
+            try:
+                item = self._queue.get(timeout=max(0.0, until - time.monotonic()))
+            except queue.Empty:
+                break
+            if item is None:
+                self._queue.put(None)
+                break
+            items.append(item)
+        return items
+
+    def _commit(self, registrar: Registrar, items: Sequence[RunItem | RawItem | ShardItem]) -> None:
+        attempt = 0
+        while True:
+            try:
+                self._tell(registrar.commit(items))
+            except sqlalchemy.exc.OperationalError as err:
+                wait = _BACKOFF[min(attempt, len(_BACKOFF) - 1)]
+                attempt += 1
+                if self._closing.is_set() and attempt > len(_BACKOFF):
+                    self._tell([Committed(item, time.time(), error=f"the registry is out of reach: {err.orig}") for item in items])
+                    return
+                _LOG.warning("The registry is out of reach (%s); %d item(s) wait %g s.", err.orig, len(items), wait)
+                self._closing.wait(wait) if not self._closing.is_set() else time.sleep(min(wait, 1.0))
+            except Exception as err:
+                if len(items) == 1:
+                    _LOG.exception("Could not register %s.", _name(items[0]))
+                    self._tell([Committed(items[0], time.time(), error=f"{type(err).__name__}: {err}")])
+                    return
+                _LOG.warning("A batch of %d failed (%s); its items are registered one by one.", len(items), err)
+                for item in items:
+                    self._commit(registrar, [item])
+                return
+            else:
+                return
+
+    def _tell(self, committed: Sequence[Committed]) -> None:
+        for one in committed:
+            self._on_committed(one)
+
+
+def _name(item: RunItem | RawItem | ShardItem) -> str:
+    match item:
+        case RunItem():
+            return f"RUN {item.run}"
+        case RawItem():
+            return f"raw {item.path}"
+        case ShardItem():
+            return str(item.shard)
+
+

@@ -1,0 +1,70 @@
+"""What is handed to the committer, and what it says when it is done."""
+
+from __future__ import annotations
+
+__all__ = ("Committed", "RawItem", "RunItem", "ShardItem")
+
+import dataclasses
+from pathlib import Path
+
+from lsst.daf.butler import DatasetRef, DimensionRecord, FormatterV2
+
+from ..model import OutcomeRecord, Shard, TransferMode
+from ..plan import DatasetMessage, RecordsMessage
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class RunItem:
+    """A RUN to be made and completed with configs, packages and init-outputs."""
+
+    run: str
+    pipeline: str
+    day_obs: int
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class RawItem:
+    """A raw to be registered, with the dimension records of its exposure."""
+
+    ref: DatasetRef
+    path: Path
+    formatter: type[FormatterV2]
+    transfer: TransferMode
+    records: tuple[DimensionRecord, ...]
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class ShardItem:
+    """An ended shard: its products and its outcome."""
+
+    shard: Shard
+    run: RunItem
+    records: tuple[DimensionRecord, ...]
+    outcome: OutcomeRecord
+    outputs: tuple[DatasetMessage, ...] = ()
+    datastore_records: RecordsMessage = dataclasses.field(default_factory=dict)
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Committed:
+    """An item has been dealt with.
+
+    Attributes
+    ----------
+    item
+        The item.
+    time
+        When it was in the registry, UNIX seconds.
+    datasets
+        How many datasets were registered with it, the outcome included.
+    error
+        Why it could not be registered; ``""`` if it was.
+    uris
+        Files of the registered datasets that are to be published, by the name of their type.
+    """
+
+    item: RunItem | RawItem | ShardItem
+    time: float
+    datasets: int = 0
+    error: str = ""
+    uris: dict[str, str] = dataclasses.field(default_factory=dict)

@@ -1,0 +1,393 @@
+"""Which shard runs when and where: one deterministic class, events and a clock in, decisions out."""
+
+from __future__ import annotations
+
+__all__ = ("Conductor", "Dispatch", "Give", "StepRule")
+
+import dataclasses
+import enum
+from collections.abc import Iterable, Mapping, Sequence
+
+from ..model import Shard
+
+type _Place = tuple[str, int]
+"""An exposure: instrument and number."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class StepRule:
+    """What the conductor must know of a step.
+
+    Attributes
+    ----------
+    label
+        The step's label.
+    per_detector
+        Whether a shard is one detector; otherwise it gathers an exposure.
+    after
+        Labels of the steps that must have ended before.
+    """
+
+    label: str
+    per_detector: bool
+    after: frozenset[str]
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Dispatch:
+    """Send a shard to a worker."""
+
+    shard: Shard
+    worker: str
+    attempt: int
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Give:
+    """Give a shard up: it ends as failed without running (again)."""
+
+    shard: Shard
+    reason: str
+    attempt: int
+
+
+class _State(enum.Enum):
+    WAITING = "waiting"
+    READY = "ready"
+    RUNNING = "running"
+    DONE = "done"
+    FAILED = "failed"
+
+    @property
+    def ended(self) -> bool:
+        return self in {_State.DONE, _State.FAILED}
+
+
+class Conductor:
+    """Decides which shard runs when and where.
+
+    Parameters
+    ----------
+    steps
+        Steps of each pipeline by its name, each after those that it depends on.
+    expected
+        Expected detectors of each instrument.
+    gather_deadline
+        Seconds from an exposure's first raw until its gathers run without the detectors that have not come.
+    attempts
+        How often a shard is tried whose worker died under it.
+
+    Notes
+    -----
+    Newest exposure first.  A gather runs when every expected detector has ended, or, after the deadline, every one that
+    has come.  A failed detector counts as ended.  A detector goes back to the worker that it was on before, unless that one
+    is busy and another is free.  No shard runs twice at once, and none that ended runs again.
+
+    The class has no clock and does no I/O: the same events at the same times give the same decisions.
+    """
+
+    def __init__(
+        self,
+        steps: Mapping[str, Sequence[StepRule]],
+        expected: Mapping[str, frozenset[int]],
+        gather_deadline: float,
+        attempts: int = 2,
+    ) -> None:
+        self._steps = steps
+        self._expected = expected
+        self._gather_deadline = gather_deadline
+        self._attempts = attempts
+        self._exposures: dict[_Place, _Exposure] = {}
+        self._active: dict[_Place, _Exposure] = {}
+        self._workers: set[str] = set()
+        self._free: dict[str, None] = {}
+        self._running: dict[Shard, str] = {}
+        self._tries: dict[Shard, int] = {}
+        self._affinity: dict[tuple[str, int], str] = {}
+        self._given_up: list[Give] = []
+        self._draining = False
+
+    # Events
+
+    def worker_ready(self, worker: str) -> None:
+        """A worker can take a shard."""
+        self._workers.add(worker)
+        self._free[worker] = None
+
+    def worker_lost(self, worker: str) -> None:
+        """A worker can take none any more; the shard that it had is told by `lost`."""
+        self._workers.discard(worker)
+        self._free.pop(worker, None)
+
+    def raw(
+        self, pipeline: str, instrument: str, exposure: int, detector: int, now: float, newness: float
+    ) -> Sequence[Shard]:
+        """A raw of an expected detector can be worked on.
+
+        Parameters
+        ----------
+        pipeline
+            Name of the pipeline for it.
+        instrument, exposure, detector
+            What it is.
+        now
+            The time.
+        newness
+            The greater, the earlier its exposure's turn; the first raw's counts.
+
+        Returns
+        -------
+        shards
+            Those that it made ready.
+        """
+        place = (instrument, exposure)
+        found = self._exposures.get(place)
+        if found is None:
+            found = _Exposure(
+                pipeline, instrument, exposure, self._steps[pipeline], newness, deadline=now + self._gather_deadline
+            )
+            self._exposures[place] = found
+        found.arrived.add(detector)
+        self._active[place] = found
+        return self._advance(found, now)
+
+    def already_ended(self, shard: Shard, *, failed: bool, now: float) -> None:
+        """A shard ended in an earlier run: it is not run again, and counts in its exposure's gather."""
+        found = self._exposures.get((shard.instrument, shard.exposure))
+        if found is None:
+            found = _Exposure(
+                shard.pipeline,
+                shard.instrument,
+                shard.exposure,
+                self._steps[shard.pipeline],
+                0.0,
+                deadline=now + self._gather_deadline,
+            )
+            self._exposures[shard.instrument, shard.exposure] = found
+        if shard.detector is not None:
+            found.arrived.add(shard.detector)
+        found.states[shard.step, shard.detector] = _State.FAILED if failed else _State.DONE
+
+    def ended(self, shard: Shard, *, failed: bool, now: float) -> Sequence[Shard]:
+        """A shard has ended on its worker, which is free again; returns the shards that it made ready."""
+        worker = self._running.pop(shard)
+        if worker in self._workers:
+            self._free[worker] = None
+        return self._end(shard, _State.FAILED if failed else _State.DONE, now)
+
+    def lost(self, shard: Shard, reason: str, now: float) -> None:
+        """The worker of a shard is gone: the shard is tried again, or given up."""
+        del self._running[shard]
+        attempt = self._tries[shard]
+        if attempt < self._attempts:
+            self._exposures[shard.instrument, shard.exposure].make_ready(shard)
+            return
+        self._given_up.append(Give(shard, f"{reason} (attempt {attempt} of {self._attempts})", attempt))
+        self._end(shard, _State.FAILED, now)
+
+    def tick(self, now: float) -> Sequence[Shard]:
+        """Time has passed; returns the gathers whose deadline made them ready."""
+        due = [found for found in self._active.values() if now >= found.deadline]
+        return [shard for found in due for shard in self._advance(found, now)]
+
+    def close_gates(self, now: float) -> Sequence[Shard]:
+        """No more raws will come: open gathers run with what is there; returns those that are ready now."""
+        ready: list[Shard] = []
+        for found in list(self._active.values()):
+            found.deadline = min(found.deadline, now)
+            ready += self._advance(found, now)
+        return ready
+
+    def drain(self) -> None:
+        """Dispatch nothing more; what runs may end."""
+        self._draining = True
+
+    # Decisions
+
+    def decide(self) -> list[Dispatch | Give]:
+        """Return what to do now."""
+        decisions: list[Dispatch | Give] = [*self._given_up]
+        self._given_up.clear()
+        if self._draining:
+            return decisions
+        while self._free and (newest := self._newest_with_work()) is not None:
+            shard, worker = self._place(newest)
+            del self._free[worker]
+            newest.take(shard)
+            self._running[shard] = worker
+            self._tries[shard] = self._tries.get(shard, 0) + 1
+            if shard.detector is not None:
+                self._affinity[shard.instrument, shard.detector] = worker
+            decisions.append(Dispatch(shard, worker, self._tries[shard]))
+        return decisions
+
+    # What is seen
+
+    @property
+    def running(self) -> Mapping[Shard, str]:
+        """The shards that run, and where."""
+        return self._running
+
+    @property
+    def free_workers(self) -> int:
+        """Number of workers that could take a shard."""
+        return len(self._free)
+
+    @property
+    def ready(self) -> int:
+        """Number of shards that wait for a worker."""
+        return sum(len(found.ready) for found in self._active.values())
+
+    @property
+    def idle(self) -> bool:
+        """Whether nothing runs, waits for a worker, or is about to be given up."""
+        return not self._running and not self._given_up and (self._draining or self.ready == 0)
+
+    @property
+    def open_gates(self) -> int:
+        """Number of exposures whose gather still waits for detectors."""
+        return sum(found.waits for found in self._active.values())
+
+    @property
+    def next_deadline(self) -> float | None:
+        """When `tick` must be called at the latest."""
+        return min((found.deadline for found in self._active.values() if found.waits), default=None)
+
+    def missing(self, instrument: str, exposure: int) -> frozenset[int]:
+        """Return the expected detectors of an exposure that have not come."""
+        return self._expected[instrument] - self._exposures[instrument, exposure].arrived
+
+    def is_finished(self, instrument: str, exposure: int) -> bool:
+        """Tell whether everything that has come of an exposure has ended, its gathers included."""
+        return (instrument, exposure) in self._exposures and (instrument, exposure) not in self._active
+
+    def is_known(self, shard: Shard) -> bool:
+        """Tell whether a shard is ready, runs or has ended."""
+        found = self._exposures.get((shard.instrument, shard.exposure))
+        return found is not None and (shard.step, shard.detector) in found.states
+
+    # How
+
+    def _end(self, shard: Shard, state: _State, now: float) -> Sequence[Shard]:
+        found = self._exposures[shard.instrument, shard.exposure]
+        found.states[shard.step, shard.detector] = state
+        self._tries.pop(shard, None)
+        return self._advance(found, now)
+
+    def _advance(self, found: _Exposure, now: float) -> list[Shard]:
+        """Open the gates that can be opened; returns the shards behind them."""
+        ready: list[Shard] = []
+        moved = True
+        while moved:
+            moved = False
+            for rule in found.rules:
+                for detector in sorted(found.arrived) if rule.per_detector else [None]:
+                    if (rule.label, detector) in found.states or not self._may_run(found, rule, detector, now):
+                        continue
+                    shard = found.shard(rule.label, detector)
+                    if found.blocked(rule, detector):
+                        found.states[rule.label, detector] = _State.FAILED
+                        self._given_up.append(Give(shard, "an earlier step failed", 0))
+                        moved = True
+                    else:
+                        found.make_ready(shard)
+                        ready.append(shard)
+        if found.finished:
+            self._active.pop((found.instrument, found.exposure), None)
+        return ready
+
+    def _may_run(self, found: _Exposure, rule: StepRule, detector: int | None, now: float) -> bool:
+        if rule.per_detector:
+            return all(found.has_ended(found.rule(label), detector) for label in rule.after)
+        complete = self._expected[found.instrument] <= found.arrived or now >= found.deadline
+        return complete and bool(found.arrived) and all(found.all_ended(found.rule(label)) for label in rule.after)
+
+    def _newest_with_work(self) -> _Exposure | None:
+        return max((found for found in self._active.values() if found.ready), key=lambda f: f.newness, default=None)
+
+    def _place(self, found: _Exposure) -> tuple[Shard, str]:
+        """Return the next shard of an exposure and its worker: gathers first, then detectors that a free worker knows."""
+        strangers: Shard | None = None
+        taken: Shard | None = None
+        for shard in found.ready:
+            if shard.detector is None:
+                return shard, next(iter(self._free))
+            at_home = self._affinity.get((shard.instrument, shard.detector))
+            if at_home in self._free:
+                return shard, at_home
+            if at_home is None:
+                strangers = strangers or shard
+            else:
+                taken = taken or shard
+        shard = strangers or taken
+        assert shard is not None, "An exposure with work has a ready shard."
+        return shard, next(iter(self._free))
+
+
+class _Exposure:
+    """How far an exposure is."""
+
+    def __init__(
+        self,
+        pipeline: str,
+        instrument: str,
+        exposure: int,
+        rules: Iterable[StepRule],
+        newness: float,
+        deadline: float,
+    ) -> None:
+        self.pipeline = pipeline
+        self.instrument = instrument
+        self.exposure = exposure
+        self.rules = tuple(rules)
+        self.newness = newness
+        self.deadline = deadline
+        self.arrived: set[int] = set()
+        self.states: dict[tuple[str, int | None], _State] = {}
+        self.ready: dict[Shard, None] = {}
+
+    def shard(self, step: str, detector: int | None) -> Shard:
+        return Shard(self.pipeline, step, self.instrument, self.exposure, detector)
+
+    def rule(self, label: str) -> StepRule:
+        return next(rule for rule in self.rules if rule.label == label)
+
+    def make_ready(self, shard: Shard) -> None:
+        self.states[shard.step, shard.detector] = _State.READY
+        self.ready[shard] = None
+
+    def take(self, shard: Shard) -> None:
+        del self.ready[shard]
+        self.states[shard.step, shard.detector] = _State.RUNNING
+
+    def state(self, step: str, detector: int | None) -> _State:
+        return self.states.get((step, detector), _State.WAITING)
+
+    def has_ended(self, rule: StepRule, detector: int | None) -> bool:
+        return self.state(rule.label, detector if rule.per_detector else None).ended
+
+    def all_ended(self, rule: StepRule) -> bool:
+        if rule.per_detector:
+            return all(self.has_ended(rule, detector) for detector in self.arrived)
+        return self.has_ended(rule, None)
+
+    def blocked(self, rule: StepRule, detector: int | None) -> bool:
+        """Tell whether a step cannot run because one that it reads from failed; a gather runs without failed detectors."""
+        for earlier in map(self.rule, rule.after):
+            if not earlier.per_detector and self.state(earlier.label, None) is _State.FAILED:
+                return True
+            if earlier.per_detector and rule.per_detector and self.state(earlier.label, detector) is _State.FAILED:
+                return True
+        return False
+
+    @property
+    def finished(self) -> bool:
+        """Whether nothing is left to do for what has come so far."""
+        return not self.waits and not self.ready and all(state.ended for state in self.states.values())
+
+    @property
+    def waits(self) -> bool:
+        """Whether a gather has not become ready yet."""
+        return bool(self.arrived) and any(
+            not rule.per_detector and (rule.label, None) not in self.states for rule in self.rules
+        )

@@ -1,0 +1,59 @@
+"""What goes to a worker and what comes back: JSON, so that nothing that a task raises or returns must be unpickled."""
+
+from __future__ import annotations
+
+__all__ = ("RawMessage", "ShardRequest", "ShardResponse", "WarmUp")
+
+from ..model import Model, PlannedBy, QuantumTimes, Shard
+from ..plan import DatasetMessage, RecordsMessage
+
+
+class RawMessage(Model):
+    """A raw and the file that holds it, which the worker reads in place."""
+
+    dataset: DatasetMessage
+    path: str
+    formatter: str
+
+
+class ShardRequest(Model):
+    """A shard to run, with all that the worker needs to know: it asks no database."""
+
+    pipeline: str
+    step: str
+    instrument: str
+    exposure: int
+    detector: int | None
+    run: str
+    dimension_records: tuple[str, ...]
+    raws: tuple[RawMessage, ...]
+    inputs: tuple[DatasetMessage, ...]
+    datastore_records: RecordsMessage
+
+    @property
+    def shard(self) -> Shard:
+        """The shard."""
+        return Shard(self.pipeline, self.step, self.instrument, self.exposure, self.detector)
+
+
+class ShardResponse(Model):
+    """How a shard ended on its worker."""
+
+    ok: bool
+    reason: str = ""
+    planned_by: PlannedBy | None = None
+    started: float
+    finished: float
+    quanta: tuple[QuantumTimes, ...] = ()
+    outputs: tuple[DatasetMessage, ...] = ()
+    datastore_records: RecordsMessage = {}
+
+
+class WarmUp(Model):
+    """A worker's answer to being warmed up."""
+
+    ok: bool
+    reason: str = ""
+    pid: int
+    host: str
+    seconds: float

@@ -1,0 +1,266 @@
+"""The workers, seen from the head: start, warm, call one shard at a time, notice death, end what hangs."""
+
+from __future__ import annotations
+
+__all__ = ("WorkerLostError", "WorkerPool")
+
+import asyncio
+import contextlib
+import logging
+import os
+import pickle
+import signal
+import socket
+from collections.abc import Callable
+from typing import Any
+
+import dask
+from distributed import Client, LocalCluster, WorkerPlugin
+
+from ._messages import ShardRequest, ShardResponse, WarmUp
+from ._worker import ShardActor, WorkerSetup
+
+_LOG = logging.getLogger(__name__)
+
+_DASK_CONFIG = {
+    # The actor's memory is the work itself: Dask must neither spill nor pause nor restart a worker for it.
+    "distributed.worker.memory.target": False,
+    "distributed.worker.memory.spill": False,
+    "distributed.worker.memory.pause": False,
+    "distributed.worker.memory.terminate": False,
+    "distributed.admin.tick.limit": "60s",
+    "distributed.scheduler.allowed-failures": 1_000_000,
+    "distributed.worker.daemon": True,
+}
+
+_WARM_UP_SECONDS = 300.0
+
+
+class WorkerLostError(RuntimeError):
+    """The worker died, or had to be ended, while it had a shard; the message says why."""
+
+
+class WorkerPool:
+    """Warm worker processes on Dask, each with one `ShardActor`.
+
+    Parameters
+    ----------
+    setup
+        What each worker is given.
+    workers
+        How many.
+    on_ready
+        Called in the event loop with a worker's name when it can take a shard, also after it was replaced.
+    on_lost
+        Called in the event loop with the name of a worker that can take none any more.
+
+    Notes
+    -----
+    Every await on a worker is raced against its loss and a deadline, so none hangs.  A worker that dies is replaced by
+    Dask's nanny under the same name, and warmed.
+    """
+
+    def __init__(
+        self,
+        setup: WorkerSetup,
+        workers: int,
+        on_ready: Callable[[str], None],
+        on_lost: Callable[[str], None],
+    ) -> None:
+        self._setup = pickle.dumps(setup)
+        self._count = workers
+        self._on_ready = on_ready
+        self._on_lost = on_lost
+        self._stack = contextlib.AsyncExitStack()
+        self._client: Client | None = None
+        self._workers: dict[str, _Worker] = {}
+        self._prepared: set[str] = set()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._closing = False
+
+    async def start(self) -> None:
+        """Start the workers; `on_ready` tells when each is warm."""
+        self._stack.enter_context(dask.config.set(_DASK_CONFIG))
+        with _interrupts_ignored():
+            cluster = await self._stack.enter_async_context(
+                LocalCluster(
+                    n_workers=self._count,
+                    threads_per_worker=1,
+                    processes=True,
+                    asynchronous=True,
+                    dashboard_address=None,
+                    memory_limit=0,
+                    host="127.0.0.1",
+                    silence_logs=logging.CRITICAL,
+                )
+            )
+        self._client = await self._stack.enter_async_context(Client(cluster, asynchronous=True))
+        await self._client.register_plugin(_IgnoreInterrupts(), name="ignore-interrupts")
+        self._client.subscribe_topic("all", self._on_event)
+        known = await self._client.scheduler.identity(n_workers=-1)
+        for address in known["workers"]:
+            self._spawn(self._prepare(address))
+
+    async def close(self) -> None:
+        """End all workers; what runs is lost."""
+        self._closing = True
+        for task in self._tasks:
+            task.cancel()
+        for worker in self._workers.values():
+            worker.lost.cancel()
+        if self._client is not None:
+            self._client.unsubscribe_topic("all")
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(30):
+                await self._stack.aclose()
+
+    def kill(self) -> None:
+        """End the worker processes at once, without waiting."""
+        self._closing = True
+        for worker in self._workers.values():
+            if worker.pid is not None and worker.host == socket.gethostname():
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(worker.pid, signal.SIGKILL)
+
+    async def run(self, name: str, request: ShardRequest, timeout: float) -> ShardResponse:  # noqa: ASYNC109
+        """Run a shard on a worker.
+
+        Parameters
+        ----------
+        name
+            The worker's name.
+        request
+            The shard.
+        timeout
+            Seconds after which the worker process is ended.
+
+        Raises
+        ------
+        WorkerLostError
+            If there is no answer: the process is dead when this is raised, so nothing is written any more.
+        """
+        worker = self._workers.get(name)
+        if worker is None:
+            raise WorkerLostError(f"worker {name} was lost before the shard reached it")
+        try:
+            answer = await worker.call("run", request.model_dump_json().encode(), timeout=timeout)
+        except TimeoutError:
+            await self._end(worker)
+            raise WorkerLostError(f"time limit of {timeout:g} s exceeded; worker process {worker.pid} was ended") from None
+        return ShardResponse.model_validate_json(answer)
+
+    def pid(self, name: str) -> int | None:
+        """Return the process ID of a worker that is warm."""
+        worker = self._workers.get(name)
+        return None if worker is None else worker.pid
+
+    def _spawn(self, coroutine: Any) -> None:
+        task = asyncio.ensure_future(coroutine)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _on_event(self, event: tuple[float, dict[str, Any]]) -> None:
+        _, message = event
+        if self._closing:
+            return
+        match message.get("action"):
+            case "add-worker":
+                self._spawn(self._prepare(message["worker"]))
+            case "remove-worker":
+                self._lose(message["worker"])
+
+    async def _prepare(self, address: str) -> None:
+        """Put an actor on a worker process and warm it."""
+        if address in self._prepared:
+            return
+        self._prepared.add(address)
+        assert self._client is not None, "Workers are prepared after the start."
+        known = await self._client.scheduler.identity(n_workers=-1)
+        if address not in known["workers"]:
+            return
+        name = f"worker-{known['workers'][address]['name']}"
+        worker = _Worker(name, address)
+        self._workers[name] = worker
+        worker.actor = await self._client.submit(
+            ShardActor, self._setup, actor=True, workers=[address], allow_other_workers=False, pure=False
+        )
+        try:
+            answer = WarmUp.model_validate_json(await worker.call("warm", timeout=_WARM_UP_SECONDS))
+        except (WorkerLostError, TimeoutError) as err:
+            _LOG.error("Worker %s did not become warm: %s", name, err)
+            return
+        worker.pid, worker.host = answer.pid, answer.host
+        if not answer.ok:
+            _LOG.error("Worker %s could not be warmed: %s", name, answer.reason)
+            return
+        _LOG.info("Worker %s (process %d) is warm after %.1f s.", name, answer.pid, answer.seconds)
+        self._on_ready(name)
+
+    def _lose(self, address: str) -> None:
+        for name, worker in list(self._workers.items()):
+            if worker.address == address:
+                del self._workers[name]
+                if not worker.lost.done():
+                    worker.lost.set_result(None)
+                _LOG.warning("Worker %s (process %s) is gone; it will be replaced.", name, worker.pid)
+                self._on_lost(name)
+
+    async def _end(self, worker: _Worker) -> None:
+        """End a worker process and wait until it is known to be gone."""
+        if worker.pid is not None and worker.host == socket.gethostname():
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(worker.pid, signal.SIGKILL)
+        else:
+            assert self._client is not None, "A worker that runs was started."
+            await self._client.retire_workers([worker.address], close_workers=True)
+        await asyncio.wait([worker.lost], timeout=60)
+
+
+class _Worker:
+    """One worker process."""
+
+    def __init__(self, name: str, address: str) -> None:
+        self.name = name
+        self.address = address
+        self.actor: Any = None
+        self.pid: int | None = None
+        self.host = ""
+        self.lost: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+    async def call(self, method: str, *args: bytes, timeout: float) -> bytes:  # noqa: ASYNC109
+        """Call the actor, raced against the loss of its process and a deadline."""
+        call = asyncio.ensure_future(_awaited(getattr(self.actor, method)(*args)))
+        await asyncio.wait([call, self.lost], timeout=timeout, return_when=asyncio.FIRST_COMPLETED)
+        if call.done() and call.exception() is None:
+            return call.result()
+        if call.done() and not self.lost.done():
+            # The connection broke a moment before the scheduler told of the loss.
+            await asyncio.wait([self.lost], timeout=10)
+        gone = self.lost.done() or call.done()
+        call.cancel()
+        if gone:
+            raise WorkerLostError(f"worker process {self.pid} died")
+        raise TimeoutError
+
+
+class _IgnoreInterrupts(WorkerPlugin):  # type: ignore[misc]  # distributed is not typed
+    """Ignore SIGINT in workers that the nanny replaced, too."""
+
+    def setup(self, worker: object) -> None:  # noqa: ARG002 -- distributed's signature
+        """Ignore it, in the main thread of the worker process, where this is called."""
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
+async def _awaited(future: Any) -> bytes:
+    answer: bytes = await future
+    return answer
+
+
+@contextlib.contextmanager
+def _interrupts_ignored() -> Any:
+    """Ignore SIGINT while processes are started: they inherit it, so that Ctrl-C in a terminal reaches the head alone."""
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)

@@ -1,0 +1,199 @@
+"""A raw file known in memory, before the registry hears of it."""
+
+from __future__ import annotations
+
+__all__ = ("Ingestor", "RawReady")
+
+import dataclasses
+import time
+from collections import OrderedDict
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+from lsst.daf.butler import (
+    DatasetIdGenEnum,
+    DatasetRef,
+    DatasetType,
+    DimensionRecord,
+    FormatterV2,
+)
+
+from ..instruments import (
+    HeaderValue,
+    RefusedError,
+    check_complete,
+    exposure_cards,
+    exposure_records,
+    get_instrument,
+    identify,
+    read_primary_header,
+    translate,
+)
+from ..model import Arrival
+from ..plan import RecordStore
+
+_EXPOSURES_KEPT = 2000
+"""Exposures whose translation is remembered: more than a night has."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class RawReady:
+    """A raw whose shards can be run, though the registry may not know it yet.
+
+    Attributes
+    ----------
+    arrival
+        How it came.
+    ref
+        The dataset, with an expanded data ID; its ID is deterministic (data ID and RUN), as upstream's ingest makes it.
+    formatter
+        What reads the file.
+    records
+        Dimension records of its exposure: physical_filter, day_obs, group, exposure.
+    shutter_closed
+        End of the exposure, UNIX seconds.
+    ready
+        When it was known, UNIX seconds.
+    """
+
+    arrival: Arrival
+    ref: DatasetRef
+    formatter: type[FormatterV2]
+    records: tuple[DimensionRecord, ...]
+    shutter_closed: float | None
+    ready: float
+
+    @property
+    def instrument(self) -> str:
+        """Name of the instrument."""
+        return str(self.ref.dataId["instrument"])
+
+    @property
+    def exposure(self) -> int:
+        """Number of the exposure."""
+        return int(self.ref.dataId["exposure"])
+
+    @property
+    def detector(self) -> int:
+        """Number of the detector."""
+        return int(self.ref.dataId["detector"])
+
+    @property
+    def day_obs(self) -> int:
+        """Observing day of the exposure."""
+        return int(self.ref.dataId["day_obs"])
+
+    @property
+    def exposure_records(self) -> Mapping[str, DimensionRecord]:
+        """Records of the data ID by element, for expressions."""
+        return {element: self.ref.dataId.records[element] for element in self.ref.dataId.dimensions.elements}
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class _Exposure:
+    """What the first raw of an exposure told of it."""
+
+    path: Path
+    cards: Mapping[str, HeaderValue]
+    records: tuple[DimensionRecord, ...]
+    shutter_closed: float | None
+
+
+class Ingestor:
+    """Reads primary headers; translates one for each exposure.
+
+    Parameters
+    ----------
+    raw
+        The dataset type of raws in the repository.
+    records
+        Dimension records that do not change with every exposure; those of new filters are added to it.
+
+    Notes
+    -----
+    Not for use by several threads at once.  Asks no database.
+    """
+
+    def __init__(self, raw: DatasetType, records: RecordStore) -> None:
+        self._raw = raw
+        self._records = records
+        self._exposures: OrderedDict[tuple[str, int], _Exposure] = OrderedDict()
+        self._formatters: dict[str, tuple[str, type[FormatterV2]]] = {}
+
+    def read(self, arrival: Arrival) -> RawReady:
+        """Return a raw, known.
+
+        Parameters
+        ----------
+        arrival
+            The file.
+
+        Raises
+        ------
+        RefusedError
+            If it is not a raw that we handle: not FITS, truncated, of an instrument or detector that the repository has not, or
+            in contradiction to another raw of its exposure.
+        """
+        try:
+            check_complete(arrival.path)
+            header = read_primary_header(arrival.path)
+        except OSError as err:
+            raise RefusedError(f"the file cannot be read: {err.strerror}") from err
+        identity = identify(header)
+        instrument = identity.instrument
+        if self._records.get("instrument", instrument) is None:
+            known = sorted(str(r.dataId["instrument"]) for r in self._records.static() if r.definition.name == "instrument")
+            raise RefusedError(
+                f"it is of {instrument}, which this repository has not registered (it has {', '.join(known)}); "
+                f"register it with 'rapid-exec init-repo REPO --instrument {instrument}'"
+            )
+        if self._records.get("detector", instrument, identity.detector) is None:
+            raise RefusedError(f"{instrument} has no detector {identity.detector} in this repository")
+        exposure = self._exposure(instrument, identity.exposure_id, header, arrival.path)
+        self._records.add(exposure.records)
+        try:
+            data_id = self._records.expand(
+                self._raw.dimensions, instrument=instrument, exposure=identity.exposure_id, detector=identity.detector
+            )
+        finally:
+            self._records.discard(r for r in exposure.records if r.definition.name != "physical_filter")
+        run, formatter = self._raw_run(instrument, identity.detector)
+        ref = DatasetRef(self._raw, data_id, run=run, id_generation_mode=DatasetIdGenEnum.DATAID_TYPE_RUN)
+        return RawReady(arrival, ref, formatter, exposure.records, exposure.shutter_closed, time.time())
+
+    def _exposure(
+        self, instrument: str, exposure: int, header: Mapping[str, HeaderValue], path: Path
+    ) -> _Exposure:
+        """Return what is known of an exposure, translating this header if it is the first."""
+        cards = exposure_cards(header)
+        known = self._exposures.get((instrument, exposure))
+        if known is not None:
+            if cards != known.cards:
+                differing = sorted(k for k in {*cards, *known.cards} if cards.get(k) != known.cards.get(k))
+                told = ", ".join(f"{k} is {cards.get(k)!r}, not {known.cards.get(k)!r}" for k in differing)
+                raise RefusedError(f"its header contradicts that of {known.path.name} of the same exposure: {told}")
+            return known
+        info = translate(header, str(path))
+        records = exposure_records(info, self._records.universe)
+        end = info.datetime_end
+        found = _Exposure(path, cards, self._with_known_filter(records.values()), None if end is None else end.unix)
+        self._exposures[instrument, exposure] = found
+        while len(self._exposures) > _EXPOSURES_KEPT:
+            self._exposures.popitem(last=False)
+        return found
+
+    def _with_known_filter(self, records: Iterable[DimensionRecord]) -> tuple[DimensionRecord, ...]:
+        """Return records with the repository's own record of the filter, where it has one."""
+        return tuple(
+            self._records.get(record.definition.name, *record.dataId.required_values) or record
+            if record.definition.name == "physical_filter"
+            else record
+            for record in records
+        )
+
+    def _raw_run(self, instrument: str, detector: int) -> tuple[str, type[FormatterV2]]:
+        if instrument not in self._formatters:
+            found = get_instrument(instrument)
+            data_id = {"instrument": instrument, "detector": detector}
+            self._formatters[instrument] = (found.makeDefaultRawIngestRunName(), found.getRawFormatter(data_id))
+        return self._formatters[instrument]

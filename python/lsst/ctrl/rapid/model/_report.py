@@ -1,0 +1,105 @@
+"""The report of a run: the one schema that the executor writes and every reader reads."""
+
+from __future__ import annotations
+
+__all__ = ("OverheadParts", "Percentiles", "RefusedFile", "Report", "ShardReport", "Summary")
+
+from typing import Literal
+
+from ._base import Model
+from ._shard import Outcome, PlannedBy
+from ._times import Times
+
+
+class Percentiles(Model):
+    """Median and tail of a quantity; `None` where nothing was measured."""
+
+    p50: float | None = None
+    p99: float | None = None
+    n: int = 0
+
+
+class OverheadParts(Model):
+    """Where the time from ``file_closed`` to ``started`` of one shard went, milliseconds.
+
+    ``latency_ms = no_worker_free_ms + overhead_ms``.
+    """
+
+    latency_ms: float
+    no_worker_free_ms: float
+    overhead_ms: float
+
+
+class ShardReport(Model):
+    """One ended shard."""
+
+    pipeline: str
+    step: str
+    data_id: dict[str, str | int]
+    outcome: Outcome
+    reason: str = ""
+    attempt: int = 1
+    worker: str | None = None
+    planned_by: PlannedBy | None = None
+    run: str | None = None
+    datasets: int = 0
+    overhead: OverheadParts | None = None
+    times: Times
+
+
+class RefusedFile(Model):
+    """A file that is not a raw that we handle."""
+
+    path: str
+    reason: str
+    time: float
+
+
+class Summary(Model):
+    """The run in a few numbers."""
+
+    exposures: int
+    shards: dict[Outcome, int]
+    """Number of shards by outcome."""
+    missing: int
+    """Expected detectors that never came, over all exposures."""
+    refused_files: int
+    datasets_committed: int
+    warm_up_seconds: float
+    """From start to the first worker that could take a shard; in no latency below."""
+    overhead_ms: Percentiles
+    """``started - file_closed`` less the time in which no worker was free, of the shards that a raw triggered."""
+    latency_ms: Percentiles
+    """``started - file_closed`` of the same shards."""
+    no_worker_free_ms: Percentiles
+    """The part of it in which no worker was free."""
+    file_closed_to_committed_ms: Percentiles
+    """The same shards from ``file_closed`` to ``committed``."""
+
+
+class Report(Model):
+    """A run of the executor.
+
+    Written when the run ends, to the run's folder and where ``--report`` says.
+    """
+
+    schema_version: Literal[1] = 1
+    version: str
+    """Version of this package."""
+    repo: str
+    pipeline: str
+    instrument: tuple[str, ...]
+    inputs: tuple[str, ...]
+    """Input collections, in the order in which they are searched."""
+    output: str
+    """The chain that holds the current RUNs."""
+    runs: tuple[str, ...]
+    """The RUNs that were written."""
+    started: float
+    ended: float
+    workers: int
+    interrupted: bool = False
+    """Whether the run was stopped before everything that had arrived was ended."""
+    summary: Summary
+    shards: tuple[ShardReport, ...]
+    refused: tuple[RefusedFile, ...] = ()

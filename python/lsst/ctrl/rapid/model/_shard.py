@@ -1,0 +1,93 @@
+"""Arrivals, shards, and how they end."""
+
+from __future__ import annotations
+
+__all__ = ("Arrival", "Outcome", "OutcomeRecord", "PlannedBy", "Shard")
+
+import dataclasses
+import enum
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Literal
+
+from ._base import Model
+from ._times import Times
+
+type PlannedBy = Literal["memory", "trivial", "builder"]
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Arrival:
+    """A file has announced itself.
+
+    Attributes
+    ----------
+    path
+        The file, absolute.
+    file_closed
+        When it was whole, UNIX seconds, by its modification time.
+    seen
+        When the executor heard of it, UNIX seconds.
+    """
+
+    path: Path
+    file_closed: float
+    seen: float
+
+
+class Outcome(enum.StrEnum):
+    """How an arrival or a shard ends."""
+
+    DONE = "done"
+    FAILED = "failed"
+    SHED = "shed"
+    REFUSED = "refused"
+
+
+@dataclasses.dataclass(frozen=True, slots=True, order=True)
+class Shard:
+    """One step of a pipeline for one data ID of its sharding dimensions: the unit of placement.
+
+    Attributes
+    ----------
+    pipeline
+        Name of the pipeline.
+    step
+        Label of the step.
+    instrument
+        Name of the instrument.
+    exposure
+        Number of the exposure.
+    detector
+        Number of the detector; `None` for a gather.
+    """
+
+    pipeline: str
+    step: str
+    instrument: str
+    exposure: int
+    detector: int | None = None
+
+    @property
+    def data_id(self) -> Mapping[str, str | int]:
+        """The data ID's required values by dimension."""
+        data_id: dict[str, str | int] = {"instrument": self.instrument}
+        if self.detector is not None:
+            data_id["detector"] = self.detector
+        data_id["exposure"] = self.exposure
+        return data_id
+
+    def __str__(self) -> str:
+        detector = "" if self.detector is None else f" detector {self.detector}"
+        return f"{self.pipeline}#{self.step} {self.instrument} exposure {self.exposure}{detector}"
+
+
+class OutcomeRecord(Model):
+    """What the outcome dataset of a shard holds, so that a restart knows how it ended."""
+
+    outcome: Outcome
+    reason: str = ""
+    attempts: int
+    worker: str | None = None
+    planned_by: PlannedBy | None = None
+    times: Times

@@ -1,0 +1,138 @@
+"""Collects how each shard ended, and makes the report of a run."""
+
+from __future__ import annotations
+
+__all__ = ("RunFacts", "RunRecord", "write_report")
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from ..model import Model, Outcome, OverheadParts, Percentiles, RefusedFile, Report, Shard, ShardReport, Summary, Times
+from ._free import FreeWorkerClock
+
+
+class RunFacts(Model):
+    """What is known of a run from its start."""
+
+    version: str
+    repo: str
+    pipeline: str
+    instrument: tuple[str, ...]
+    inputs: tuple[str, ...]
+    output: str
+    workers: int
+    started: float
+
+
+class RunRecord:
+    """Everything that ended in a run.
+
+    Parameters
+    ----------
+    facts
+        What is known from the start.
+    """
+
+    def __init__(self, facts: RunFacts) -> None:
+        self.facts = facts
+        self.clock = FreeWorkerClock(facts.started)
+        self.warm_up_seconds = 0.0
+        self.missing = 0
+        self.runs: list[str] = []
+        self._shards: dict[Shard, ShardReport] = {}
+        self._refused: list[RefusedFile] = []
+
+    def ended(self, shard: Shard, report: ShardReport) -> None:
+        """Remember how a shard ended, replacing what was remembered of it before."""
+        self._shards[shard] = report
+
+    def shard(self, shard: Shard) -> ShardReport:
+        """Return how a shard ended."""
+        return self._shards[shard]
+
+    def published(self, shard: Shard, when: float) -> None:
+        """Remember when a shard's products were published."""
+        if (found := self._shards.get(shard)) is not None:
+            self._shards[shard] = found.model_copy(
+                update={"times": found.times.model_copy(update={"published": when})}
+            )
+
+    def refused(self, file: RefusedFile) -> None:
+        """Remember a file that was refused."""
+        self._refused.append(file)
+
+    def ran_in(self, run: str) -> None:
+        """Remember a RUN that was written."""
+        if run not in self.runs:
+            self.runs.append(run)
+
+    @property
+    def outcomes(self) -> Mapping[Outcome, int]:
+        """Number of shards by outcome so far."""
+        return Counter(report.outcome for report in self._shards.values())
+
+    def overhead(self, times: Times) -> OverheadParts | None:
+        """Return where the time until a shard's start went, in parts that add up."""
+        if times.file_closed is None or times.started is None:
+            return None
+        latency = times.started - times.file_closed
+        waited = self.clock.none_free(times.file_closed, times.dispatched or times.started)
+        return OverheadParts(
+            latency_ms=1e3 * latency, no_worker_free_ms=1e3 * waited, overhead_ms=1e3 * (latency - waited)
+        )
+
+    def report(self, *, ended: float, interrupted: bool) -> Report:
+        """Return the report."""
+        shards = tuple(self._shards[shard] for shard in sorted(self._shards, key=_by_time(self._shards)))
+        first = [shard for shard in shards if "detector" in shard.data_id and shard.overhead is not None]
+        committed = [
+            1e3 * (shard.times.committed - shard.times.file_closed)
+            for shard in first
+            if shard.times.committed is not None and shard.times.file_closed is not None
+        ]
+        exposures = {(shard.data_id["instrument"], shard.data_id["exposure"]) for shard in shards}
+        parts = [shard.overhead for shard in first if shard.overhead is not None]
+        return Report(
+            **self.facts.model_dump(exclude={"started"}),
+            started=self.facts.started,
+            ended=ended,
+            runs=tuple(self.runs),
+            interrupted=interrupted,
+            summary=Summary(
+                exposures=len(exposures),
+                shards={outcome: self.outcomes.get(outcome, 0) for outcome in Outcome if outcome != Outcome.REFUSED},
+                missing=self.missing,
+                refused_files=len(self._refused),
+                datasets_committed=sum(shard.datasets for shard in shards),
+                warm_up_seconds=self.warm_up_seconds,
+                overhead_ms=_percentiles(part.overhead_ms for part in parts),
+                latency_ms=_percentiles(part.latency_ms for part in parts),
+                no_worker_free_ms=_percentiles(part.no_worker_free_ms for part in parts),
+                file_closed_to_committed_ms=_percentiles(committed),
+            ),
+            shards=shards,
+            refused=tuple(self._refused),
+        )
+
+
+def write_report(report: Report, path: Path) -> None:
+    """Write a report; a reader sees the old file or the new one, never a part."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.tmp")
+    temporary.write_text(report.model_dump_json(indent=1))
+    temporary.replace(path)
+
+
+def _percentiles(values: Iterable[float]) -> Percentiles:
+    found: Sequence[float] = sorted(values)
+    if not found:
+        return Percentiles()
+    p50, p99 = np.percentile(found, [50, 99])
+    return Percentiles(p50=float(p50), p99=float(p99), n=len(found))
+
+
+def _by_time(reports: Mapping[Shard, ShardReport]):  # type: ignore[no-untyped-def]  # a key function
+    return lambda shard: (reports[shard].times.finished or 0.0, shard.step, shard.exposure, shard.detector or -1)

@@ -1,0 +1,41 @@
+"""Names of the RUNs that the executor writes."""
+
+from __future__ import annotations
+
+__all__ = ("payload_hash", "run_name")
+
+import hashlib
+import importlib
+import json
+
+from lsst.pipe.base.pipeline_graph import PipelineGraph
+
+
+def payload_hash(graph: PipelineGraph) -> str:
+    """Return a short hash of a pipeline, its configs and its payloads' versions.
+
+    A change of any of them gives another RUN, so that one RUN never mixes two of them.  Versions of other packages do
+    not count: a RUN may be continued after the environment was updated.
+    """
+    digest = hashlib.sha256()
+    for label, node in sorted(graph.tasks.items()):
+        config = node.config.saveToString(skipImports=True)
+        identity = [label, node.task_class_name, config, _version(node.task_class_name)]
+        digest.update(json.dumps(identity).encode())
+    return digest.hexdigest()[:8]
+
+
+def run_name(output: str, day_obs: int, pipeline: str, short_hash: str) -> str:
+    """Return the name of the RUN for one observing day of one pipeline."""
+    return f"{output}/{day_obs}/{pipeline}-{short_hash}"
+
+
+def _version(class_name: str) -> str:
+    """Return the version of the package that a task class comes from, or ``""`` where it has none."""
+    package = class_name.rpartition(".")[0]
+    while package:
+        module = importlib.import_module(package)
+        if isinstance(version := getattr(module, "__version__", None), str):
+            return version
+        package = package.rpartition(".")[0]
+    return ""

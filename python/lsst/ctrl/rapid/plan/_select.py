@@ -1,0 +1,174 @@
+"""Which pipeline is for an exposure: butler expressions on its records, evaluated in memory."""
+
+from __future__ import annotations
+
+__all__ = ("Selector",)
+
+import fnmatch
+import operator
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from lsst.daf.butler import DimensionRecord, DimensionUniverse, InvalidQueryError
+from lsst.daf.butler.queries import tree
+from lsst.daf.butler.queries._expression_strings import convert_expression_string_to_predicate
+from lsst.daf.butler.queries._identifiers import IdentifierContext
+from lsst.daf.butler.queries.visitors import ColumnExpressionVisitor, PredicateVisitFlags, PredicateVisitor
+
+from ..model import InputError
+
+_COMPARE: Mapping[str, Callable[[Any, Any], bool]] = {
+    "==": operator.eq,
+    "!=": operator.ne,
+    "<": operator.lt,
+    ">": operator.gt,
+    "<=": operator.le,
+    ">=": operator.ge,
+    "glob": lambda a, b: fnmatch.fnmatchcase(a, b),
+    "overlaps": lambda a, b: a.overlaps(b),
+}
+
+_ARITHMETIC: Mapping[str, Callable[[Any, Any], Any]] = {
+    "+": operator.add,
+    "-": operator.sub,
+    "*": operator.mul,
+    "/": operator.truediv,
+    "%": operator.mod,
+}
+
+
+class Selector:
+    """A butler expression that tells whether an exposure is selected.
+
+    Parameters
+    ----------
+    where
+        Expression on the dimensions of an exposure, like ``exposure.observation_type = 'science'``; an empty one selects
+        everything.
+    universe
+        The repository's dimensions.
+    source
+        Where the expression was read, for messages.
+
+    Raises
+    ------
+    InputError
+        If the expression is not valid.
+    """
+
+    def __init__(self, where: str, universe: DimensionUniverse, source: str) -> None:
+        self.where = where
+        self._predicate: tree.Predicate | None = None
+        if not where:
+            return
+        context = IdentifierContext(universe.conform(["exposure"]), frozenset())
+        try:
+            self._predicate = convert_expression_string_to_predicate(where, context=context, universe=universe)
+        except (InvalidQueryError, LookupError, ValueError) as err:
+            raise InputError(f"{source}: the expression {where!r} is not valid: {' '.join(str(err).split())}") from None
+
+    def __call__(self, records: Mapping[str, DimensionRecord]) -> bool:
+        """Tell whether the exposure with these records, by element, is selected.
+
+        Raises
+        ------
+        InputError
+            If the expression speaks of something that an exposure has not.
+        """
+        return self._predicate is None or self._predicate.visit(_Evaluator(records)) is True
+
+
+class _Value(ColumnExpressionVisitor[Any]):
+    """The value of a column for one exposure; `None` is unknown, as NULL in a database."""
+
+    def __init__(self, records: Mapping[str, DimensionRecord]) -> None:
+        self._records = records
+
+    def _record(self, element: str) -> DimensionRecord:
+        try:
+            return self._records[element]
+        except KeyError:
+            raise InputError(f"An expression that selects exposures cannot speak of {element!r}.") from None
+
+    def visit_literal(self, expression: tree.ColumnLiteral) -> Any:
+        return expression.get_literal_value()
+
+    def visit_dimension_key_reference(self, expression: tree.DimensionKeyReference) -> Any:
+        return self._record(expression.dimension.name).dataId[expression.dimension.name]
+
+    def visit_dimension_field_reference(self, expression: tree.DimensionFieldReference) -> Any:
+        return getattr(self._record(expression.element.name), expression.field)
+
+    def visit_dataset_field_reference(self, expression: tree.DatasetFieldReference) -> Any:
+        raise InputError(f"An expression that selects exposures cannot speak of datasets: {expression}.")
+
+    def visit_unary_expression(self, expression: tree.UnaryExpression) -> Any:
+        value = expression.operand.visit(self)
+        if value is None:
+            return None
+        match expression.operator:
+            case "-":
+                return -value
+            case "begin_of":
+                return value.begin
+            case "end_of":
+                return value.end
+
+    def visit_binary_expression(self, expression: tree.BinaryExpression) -> Any:
+        a, b = expression.a.visit(self), expression.b.visit(self)
+        return None if a is None or b is None else _ARITHMETIC[expression.operator](a, b)
+
+    def visit_reversed(self, expression: tree.Reversed) -> Any:
+        raise InputError("An order has no meaning in an expression that selects exposures.")
+
+
+class _Evaluator(PredicateVisitor[bool | None, bool | None, bool | None]):
+    """The truth of a predicate for one exposure, with a database's three values."""
+
+    def __init__(self, records: Mapping[str, DimensionRecord]) -> None:
+        self._value = _Value(records)
+
+    def visit_boolean_wrapper(self, value: tree.ColumnExpression, flags: PredicateVisitFlags) -> bool | None:
+        found = value.visit(self._value)
+        return None if found is None else bool(found)
+
+    def visit_comparison(
+        self,
+        a: tree.ColumnExpression,
+        operator: tree.ComparisonOperator,
+        b: tree.ColumnExpression,
+        flags: PredicateVisitFlags,
+    ) -> bool | None:
+        left, right = a.visit(self._value), b.visit(self._value)
+        return None if left is None or right is None else _COMPARE[operator](left, right)
+
+    def visit_is_null(self, operand: tree.ColumnExpression, flags: PredicateVisitFlags) -> bool | None:
+        return operand.visit(self._value) is None
+
+    def visit_in_container(
+        self, member: tree.ColumnExpression, container: tuple[tree.ColumnExpression, ...], flags: PredicateVisitFlags
+    ) -> bool | None:
+        value = member.visit(self._value)
+        return None if value is None else value in [item.visit(self._value) for item in container]
+
+    def visit_in_range(
+        self, member: tree.ColumnExpression, start: int, stop: int | None, step: int, flags: PredicateVisitFlags
+    ) -> bool | None:
+        value = member.visit(self._value)
+        if value is None:
+            return None
+        return bool(value >= start and (stop is None or value < stop) and (value - start) % step == 0)
+
+    def visit_in_query_tree(self, *args: Any, **kwargs: Any) -> bool | None:
+        raise InputError("An expression that selects exposures cannot hold a query.")
+
+    def apply_logical_not(self, original: Any, result: bool | None, flags: PredicateVisitFlags) -> bool | None:
+        return None if result is None else not result
+
+    def apply_logical_or(
+        self, originals: Any, results: tuple[bool | None, ...], flags: PredicateVisitFlags
+    ) -> bool | None:
+        return True if True in results else None if None in results else False
+
+    def apply_logical_and(self, originals: Any, results: tuple[bool | None, ...]) -> bool | None:
+        return False if False in results else None if None in results else True

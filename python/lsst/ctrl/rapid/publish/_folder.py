@@ -1,0 +1,44 @@
+"""Products for people, copied to a folder under names that a person understands."""
+
+from __future__ import annotations
+
+__all__ = ("FolderPublisher",)
+
+import shutil
+from pathlib import Path
+
+from ..model import Shard
+
+
+class FolderPublisher:
+    """Copies files of products to ``folder/day_obs/dataset_type/``.
+
+    Parameters
+    ----------
+    folder
+        Where to.
+
+    Notes
+    -----
+    A reader sees a whole file or none; publishing twice leaves one file.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def publish(self, shard: Shard, day_obs: int, dataset_type: str, source: Path) -> Path:
+        """Copy a product.
+
+        Returns
+        -------
+        path
+            The copy, named ``instrument_exposure[_detector]_dataset_type`` with the source's suffix.
+        """
+        detector = "" if shard.detector is None else f"_det{shard.detector:03d}"
+        name = f"{shard.instrument}_{shard.exposure}{detector}_{dataset_type}{source.suffix}"
+        path = self.folder / str(day_obs) / dataset_type / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary = path.with_name(f".{name}.tmp")
+        shutil.copyfile(source, temporary)
+        temporary.replace(path)
+        return path

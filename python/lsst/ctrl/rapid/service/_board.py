@@ -1,0 +1,85 @@
+"""How far each exposure is: for the terminal and the log."""
+
+from __future__ import annotations
+
+__all__ = ("Board",)
+
+import logging
+import time
+from collections import OrderedDict
+
+from ..ingest import RawReady
+from ..model import Outcome, Shard, ShardReport
+from ._status import ExposureStatus
+
+_LOG = logging.getLogger(__name__)
+
+_EXPOSURES_KEPT = 500
+
+
+class Board:
+    """The exposures of a run, newest last."""
+
+    def __init__(self) -> None:
+        self._exposures: OrderedDict[tuple[str, int], ExposureStatus] = OrderedDict()
+
+    @property
+    def exposures(self) -> list[ExposureStatus]:
+        """The exposures, in the order in which they came."""
+        return list(self._exposures.values())
+
+    def arrived(self, raw: RawReady, pipeline: str, expected: int) -> None:
+        """A raw of an expected detector has come."""
+        key = (raw.instrument, raw.exposure)
+        status = self._exposures.get(key)
+        if status is None:
+            record = raw.exposure_records["exposure"]
+            status = self._exposures[key] = ExposureStatus(
+                instrument=raw.instrument,
+                exposure=raw.exposure,
+                pipeline=pipeline,
+                observation_type=str(record.observation_type),
+                physical_filter=str(record.physical_filter),
+                expected=expected,
+                first_closed=raw.arrival.file_closed,
+            )
+            _LOG.info(
+                "%s exposure %d (%s, %s): the first of %d detectors has come; %s.",
+                raw.instrument, raw.exposure, status.observation_type, status.physical_filter, expected, pipeline,
+            )  # fmt: skip
+            while len(self._exposures) > _EXPOSURES_KEPT:
+                self._exposures.popitem(last=False)
+        status.arrived += 1
+
+    def gathering(self, shard: Shard, missing: frozenset[int]) -> None:
+        """A gather has begun."""
+        if (status := self._exposures.get((shard.instrument, shard.exposure))) is not None:
+            status.gathered = "runs"
+        if missing:
+            _LOG.warning(
+                "%s: %d detector(s) are missing: %s.", shard, len(missing), ", ".join(map(str, sorted(missing)))
+            )
+
+    def committed(self, shard: Shard, report: ShardReport) -> None:
+        """A shard's end is in the registry."""
+        if report.outcome is Outcome.FAILED:
+            _LOG.error("%s failed: %s", shard, report.reason)
+        status = self._exposures.get((shard.instrument, shard.exposure))
+        if status is None:
+            return
+        status.last_committed = report.times.committed
+        if shard.detector is None:
+            status.gathered = str(report.outcome)
+            self._log_gather(shard, status, report)
+        elif report.outcome is Outcome.DONE:
+            status.done += 1
+        else:
+            status.failed += 1
+
+    def _log_gather(self, shard: Shard, status: ExposureStatus, report: ShardReport) -> None:
+        since = time.time() if report.times.committed is None else report.times.committed
+        seconds = since - status.first_closed if status.first_closed is not None else float("nan")
+        _LOG.info(
+            "%s %s: %d of %d detectors done, %d failed; in the registry %.1f s after its first file.",
+            shard, report.outcome, status.done, status.expected, status.failed, seconds,
+        )  # fmt: skip

@@ -1,0 +1,175 @@
+"""Everything that a run reads from its files and its repository before the first raw comes."""
+
+from __future__ import annotations
+
+__all__ = ("CompiledRun", "compile_run")
+
+import dataclasses
+import logging
+from collections.abc import Mapping, Sequence
+
+from lsst.daf.butler import Butler, DatasetType, MissingDatasetTypeError
+
+from ..commit import outcome_name
+from ..ingest import RawReady, default_inputs, open_raw, registered_instruments
+from ..model import InputError, RapidFile, Shard, load_rapid_file
+from ..plan import CompiledPipeline, InputKind, RecordStore, Selector, compile_pipeline
+from ._inputs import CalibrationTable, Products
+from ._settings import RunSettings
+
+_LOG = logging.getLogger(__name__)
+
+type EndedKey = tuple[str, str, int, int | None]
+"""Step, instrument, exposure and detector of a shard that ended in an earlier run."""
+
+
+@dataclasses.dataclass(frozen=True)
+class CompiledRun:
+    """What is known before the first raw comes.
+
+    Attributes
+    ----------
+    butler
+        Read-only; used by one thread at a time.
+    raw
+        Dataset type of raws.
+    records
+        Dimension records that do not change with every exposure.
+    instruments
+        Names of the instruments whose raws are taken.
+    inputs
+        Input collections in the order in which they are searched.
+    rapid
+        Facts of the pipeline.
+    choices
+        Pipelines with the expression that selects exposures for each; the first that does takes it.
+    calibrations
+        Calibrations in memory.
+    expected
+        Expected detectors of each instrument.
+    """
+
+    butler: Butler
+    raw: DatasetType
+    records: RecordStore
+    instruments: Sequence[str]
+    inputs: Sequence[str]
+    rapid: RapidFile
+    choices: Sequence[tuple[Selector, CompiledPipeline]]
+    calibrations: CalibrationTable
+    expected: Mapping[str, frozenset[int]]
+
+    @property
+    def pipelines(self) -> Mapping[str, CompiledPipeline]:
+        """The pipelines by name."""
+        return {pipeline.name: pipeline for _, pipeline in self.choices}
+
+    def choose(self, raw: RawReady) -> CompiledPipeline | None:
+        """Return the pipeline for a raw's exposure."""
+        records = raw.exposure_records
+        return next((pipeline for selects, pipeline in self.choices if selects(records)), None)
+
+    def ended_before(self, output: str) -> set[EndedKey]:
+        """Return the shards that have an outcome in the repository."""
+        ended: set[EndedKey] = set()
+        for step in {step.label for pipeline in self.pipelines.values() for step in pipeline.steps}:
+            try:
+                refs = self.butler.query_datasets(
+                    outcome_name(step), f"{output}/*", find_first=False, limit=None, explain=False
+                )
+            except MissingDatasetTypeError:
+                continue
+            for ref in refs:
+                detector = int(ref.dataId["detector"]) if "detector" in ref.dataId else None
+                ended.add((step, str(ref.dataId["instrument"]), int(ref.dataId["exposure"]), detector))
+        return ended
+
+    def restore(self, shard: Shard, run: str, products: Products) -> None:
+        """Find what a shard of an earlier run made, for the later steps that are still to come."""
+        pipeline = self.pipelines[shard.pipeline]
+        made_here = set(pipeline.step(shard.step).tasks)
+        wanted = {name for step in pipeline.steps for name in step.reads(InputKind.EARLIER_STEP)}
+        for name in sorted(wanted):
+            producer = pipeline.graph.producer_of(name)
+            if producer is None or producer.label not in made_here:
+                continue
+            refs = self.butler.query_datasets(name, run, data_id=dict(shard.data_id), find_first=False, explain=False)
+            products.add_refs(shard, refs, self.butler)
+
+
+def compile_run(settings: RunSettings) -> CompiledRun:
+    """Read a run's files and what it needs of its repository.
+
+    Raises
+    ------
+    InputError
+        If something is not as it must be.
+    """
+    try:
+        butler = Butler.from_config(settings.repository, writeable=False)
+    except (FileNotFoundError, RuntimeError) as err:
+        raise InputError(f"{settings.repository}: the repository cannot be opened: {err}") from None
+    try:
+        raw = open_raw(butler)
+    except MissingDatasetTypeError:
+        raise InputError(
+            f"{settings.repository}: the repository takes no raws yet; run 'rapid-exec init-repo {settings.repository} --instrument …'."
+        ) from None
+    instruments = _instruments(butler, settings)
+    inputs = settings.inputs or default_inputs(butler, instruments)
+    rapid = load_rapid_file(settings.pipeline)
+    if not settings.pipeline.exists():
+        raise InputError(f"{settings.pipeline}: there is no such pipeline.")
+    choices = []
+    for choice in rapid.pipelines:
+        path = settings.pipeline.parent / choice.pipeline
+        source = f"{settings.pipeline.stem}.rapid.yaml"
+        choices.append((Selector(choice.where, butler.dimensions, source), compile_pipeline(path, butler)))
+    records = RecordStore.from_butler(butler, instruments)
+    calibrations = CalibrationTable([pipeline for _, pipeline in choices], inputs)
+    calibrations.refresh(butler)
+    return CompiledRun(
+        butler=butler,
+        raw=raw,
+        records=records,
+        instruments=instruments,
+        inputs=tuple(inputs),
+        rapid=rapid,
+        choices=choices,
+        calibrations=calibrations,
+        expected=_expected(records, instruments, settings.detectors),
+    )
+
+
+def _instruments(butler: Butler, settings: RunSettings) -> list[str]:
+    registered = registered_instruments(butler)
+    if not registered:
+        raise InputError(f"{settings.repository}: no instrument is registered; run 'rapid-exec init-repo'.")
+    for name in settings.instruments:
+        if name not in registered:
+            raise InputError(
+                f"{settings.repository}: instrument {name!r} is not registered (there are {', '.join(registered)}); "
+                f"run 'rapid-exec init-repo {settings.repository} --instrument {name}'."
+            )
+    return list(settings.instruments) or registered
+
+
+def _expected(
+    records: RecordStore, instruments: Sequence[str], detectors: Sequence[int]
+) -> dict[str, frozenset[int]]:
+    """Return the detectors that are processed: those named, of those that each instrument has; else all for science."""
+    there: dict[str, dict[int, str | None]] = {name: {} for name in instruments}
+    for record in records.static():
+        if record.definition.name == "detector":
+            there[str(record.dataId["instrument"])][int(record.dataId["detector"])] = record.purpose
+    unknown = set(detectors).difference(*there.values())
+    if unknown:
+        raise InputError(
+            f"--detectors: no detector {', '.join(map(str, sorted(unknown)))} in {', '.join(instruments)}."
+        )
+    if detectors:
+        return {name: frozenset(detectors) & frozenset(found) for name, found in there.items()}
+    return {
+        name: frozenset(number for number, purpose in found.items() if purpose in {None, "SCIENCE"})
+        for name, found in there.items()
+    }

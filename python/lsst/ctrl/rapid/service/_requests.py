@@ -1,0 +1,97 @@
+"""Makes the message that sends a shard to its worker."""
+
+from __future__ import annotations
+
+__all__ = ("Requests",)
+
+from collections import OrderedDict
+from collections.abc import Mapping
+
+from lsst.utils.introspection import get_full_type_name
+
+from ..commit import RunItem
+from ..engine import RawMessage, ShardRequest
+from ..ingest import RawReady
+from ..model import Shard
+from ..plan import CompiledPipeline, DatasetMessage, InputKind, record_to_json, run_name
+from ._compiled import CompiledRun
+from ._inputs import Products, merge_records
+
+_EXPOSURES_KEPT = 500
+
+
+class Requests:
+    """What has come of each exposure, and the messages made of it.
+
+    Parameters
+    ----------
+    compiled
+        The run.
+    output
+        Name of the output chain.
+    """
+
+    def __init__(self, compiled: CompiledRun, output: str) -> None:
+        self._compiled = compiled
+        self._output = output
+        self._raws: OrderedDict[tuple[str, int], dict[int, RawReady]] = OrderedDict()
+        self.products = Products()
+
+    def add(self, raw: RawReady) -> RawReady | None:
+        """Remember a raw; returns the one of the same data ID that was there before, which stays."""
+        raws = self._raws.setdefault((raw.instrument, raw.exposure), {})
+        if (before := raws.get(raw.detector)) is not None:
+            return before
+        raws[raw.detector] = raw
+        while len(self._raws) > _EXPOSURES_KEPT:
+            self._raws.popitem(last=False)
+        return None
+
+    def raws(self, shard: Shard) -> Mapping[int, RawReady]:
+        """Return the raws of a shard by detector: one, or all that have come of its exposure."""
+        raws = self._raws[shard.instrument, shard.exposure]
+        return raws if shard.detector is None else {shard.detector: raws[shard.detector]}
+
+    def run_of(self, shard: Shard) -> RunItem:
+        """Return the RUN that a shard writes to."""
+        pipeline = self._compiled.pipelines[shard.pipeline]
+        day_obs = next(iter(self._raws[shard.instrument, shard.exposure].values())).day_obs
+        return RunItem(run_name(self._output, day_obs, pipeline.name, pipeline.hash), pipeline.name, day_obs)
+
+    def make(self, shard: Shard, expected: frozenset[int]) -> ShardRequest:
+        """Return the message that sends a shard to its worker.
+
+        Raises
+        ------
+        CalibrationError
+            If two calibrations hold for the exposure.
+        LookupError
+            If a dimension record is missing.
+        """
+        pipeline: CompiledPipeline = self._compiled.pipelines[shard.pipeline]
+        step = pipeline.step(shard.step)
+        raws = {number: raw for number, raw in self.raws(shard).items() if number in expected}
+        first = next(iter(raws.values()))
+        data_id = first.ref.dataId.subset(step.dimensions)
+        calibrations, calibration_records = self._compiled.calibrations.find(step, data_id)
+        products, product_records = self.products.find(shard, step)
+        triggers = raws.values() if step.reads(InputKind.TRIGGER) else ()
+        return ShardRequest(
+            pipeline=shard.pipeline,
+            step=shard.step,
+            instrument=shard.instrument,
+            exposure=shard.exposure,
+            detector=shard.detector,
+            run=self.run_of(shard).run,
+            dimension_records=tuple(record_to_json(record) for record in first.records),
+            raws=tuple(
+                RawMessage(
+                    dataset=DatasetMessage.of(raw.ref),
+                    path=str(raw.arrival.path),
+                    formatter=get_full_type_name(raw.formatter),
+                )
+                for raw in triggers
+            ),
+            inputs=(*calibrations, *products),
+            datastore_records=merge_records([calibration_records, product_records]),
+        )

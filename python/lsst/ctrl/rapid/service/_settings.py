@@ -1,0 +1,39 @@
+"""What a run of the executor is told."""
+
+from __future__ import annotations
+
+__all__ = ("RunSettings",)
+
+from pathlib import Path
+
+import pydantic
+
+from ..model import Model, TransferMode
+
+
+class RunSettings(Model):
+    """Everything that a run is told; the command line and the site file make one of these."""
+
+    repository: str
+    pipeline: Path
+    instruments: tuple[str, ...] = ()
+    """Those whose raws are taken; all of the repository when empty."""
+    inputs: tuple[str, ...] = ()
+    """Input collections; ``{instrument}/defaults`` of each instrument when empty."""
+    output: str = "rapid"
+    watch: tuple[Path, ...] = ()
+    polling: bool = False
+    transfer: TransferMode = "direct"
+    workers: int = pydantic.Field(default=1, ge=1)
+    detectors: tuple[int, ...] = ()
+    """Detectors that are processed; all science detectors when empty."""
+    work_dir: Path
+    report: Path | None = None
+    until_idle: float | None = pydantic.Field(default=None, gt=0)
+    gather_deadline: float | None = None
+    quantum_timeout: float = 600.0
+    attempts: int = 2
+    commit_interval: float = 0.25
+    commit_batch: int = 64
+    calibration_cache_mb: float = 2048.0
+    calibration_ttl: float = 300.0

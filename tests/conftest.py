@@ -1,0 +1,18 @@
+"""Fixtures that every test may use."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """Folder of real raws, headers and camera tables; tests that need it skip where it is absent."""
+    root = os.environ.get("RAPID_SHARED")
+    folder = (Path(root) if root else Path(__file__).parents[1].parent / "shared") / "data"
+    if not folder.is_dir():
+        pytest.skip("the folder of real raws and headers is not beside the project")
+    return folder
