@@ -34,7 +34,8 @@ from ..simulator import SimulationConfig, expected_calibrations
 _LOG = logging.getLogger(__name__)
 
 _VALID = Timespan(
-    astropy.time.Time("2015-01-01T00:00:00", scale="tai"), astropy.time.Time("2100-01-01T00:00:00", scale="tai")
+    astropy.time.Time("2015-01-01T00:00:00", scale="tai"),
+    astropy.time.Time("2100-01-01T00:00:00", scale="tai"),
 )
 _PROGRESS_SECONDS = 2.0
 _BATCH = 40
@@ -58,7 +59,7 @@ def make_embedded_repository(root: Path, instruments: Sequence[str], config: Sim
 
 
 def add_demo_calibrations(root: Path, config: SimulationConfig) -> None:
-    """Register and certify bias, dark, flat and gains of a simulated camera, for the detectors that have none.
+    """Register and certify bias, dark, flat and gains of simulated detectors that have none.
 
     Parameters
     ----------

@@ -16,7 +16,19 @@ _ROWS = 12
 
 def render(status: Status) -> Panel:
     """Return what a person sees of a moment of a run."""
-    table = Table("exposure", "type", "filter", "pipeline", "detectors", "done", "running", "failed", "gather", "latency, s", box=None)
+    table = Table(
+        "exposure",
+        "type",
+        "filter",
+        "pipeline",
+        "detectors",
+        "done",
+        "running",
+        "failed",
+        "gather",
+        "latency, s",
+        box=None,
+    )
     for column in (4, 5, 6, 7, 9):
         table.columns[column].justify = "right"
     for exposure in status.exposures[-_ROWS:]:
@@ -33,11 +45,16 @@ def render(status: Status) -> Panel:
             _latency(exposure),
         )
     overhead = "-" if status.overhead_ms is None else f"{status.overhead_ms:.0f} ms"
-    line = Text(
-        f"{status.phase} | {status.elapsed:.0f} s | workers {status.workers - status.free_workers} busy of {status.workers} | "
-        f"shards {status.running} running, {status.waiting} waiting, {status.uncommitted} to be registered | overhead {overhead}"
-        + (f" | {status.refused} file(s) refused" if status.refused else "")
-    )
+    parts = [
+        status.phase,
+        f"{status.elapsed:.0f} s",
+        f"workers {status.workers - status.free_workers} busy of {status.workers}",
+        f"shards {status.running} running, {status.waiting} waiting, {status.uncommitted} to be registered",
+        f"overhead {overhead}",
+    ]
+    if status.refused:
+        parts.append(f"{status.refused} file(s) refused")
+    line = Text(" | ".join(parts))
     return Panel(Group(line, table), title="rapid-exec", border_style="cyan")
 
 

@@ -51,14 +51,19 @@ class _Lazy(click.Group):
 def main() -> None:
     """Reduce every image within seconds of shutter close.
 
-    Exit codes: 0, the command did what it should; 1, it could not; 2, it was asked for something that is not possible
-    (nothing was changed); 130, it was interrupted twice.
+    Exit codes: 0, the command did what it should; 1, it could not; 2, it was asked for something that is not
+    possible (nothing was changed); 130, it was interrupted twice.
     """
 
 
 def start_logging(level: str) -> None:
     """Send log lines to the terminal: ours from ``level`` on, those of the middleware from WARNING on."""
-    logging.basicConfig(format="%(asctime)s %(levelname)-7s %(message)s", datefmt="%H:%M:%S", level=logging.WARNING, force=True)
+    logging.basicConfig(
+        format="%(asctime)s %(levelname)-7s %(message)s",
+        datefmt="%H:%M:%S",
+        level=logging.WARNING,
+        force=True,
+    )
     logging.getLogger("lsst.ctrl.rapid").setLevel(level.upper())
     for noisy in ("distributed", "asyncio"):
         logging.getLogger(noisy).setLevel(logging.CRITICAL)

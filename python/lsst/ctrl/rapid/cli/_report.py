@@ -17,7 +17,9 @@ from ..monitor import phases, plot_latency
 
 @click.command()
 @click.argument("file", type=click.Path(dir_okay=False, path_type=Path))
-@click.option("--plot", type=click.Path(dir_okay=False, path_type=Path), help="PNG to draw.  [default: beside FILE]")
+@click.option(
+    "--plot", type=click.Path(dir_okay=False, path_type=Path), help="PNG to draw.  [default: beside FILE]"
+)
 def report(file: Path, plot: Path | None) -> None:
     """Show where the time of the shards in a report went, and draw it."""
     try:
@@ -54,7 +56,9 @@ def print_summary(found: Report, console: Console) -> None:
         f"{summary.refused_files} file(s) refused; {summary.datasets_committed} datasets registered.",
         soft_wrap=True,
     )
-    console.print(f"Warm-up {summary.warm_up_seconds:.1f} s (in none of the times below); {found.workers} worker(s).")
+    console.print(
+        f"Warm-up {summary.warm_up_seconds:.1f} s (in none of the times below); {found.workers} worker(s)."
+    )
     console.print(f"File closed to started:   {_told(summary.latency_ms)}")
     console.print(f"  no worker was free:     {_told(summary.no_worker_free_ms)}")
     console.print(f"  overhead:               {_told(summary.overhead_ms)}")

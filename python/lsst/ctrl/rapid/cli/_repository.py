@@ -25,7 +25,9 @@ _BATCH = 200
 
 @click.command()
 @click.argument("repo")
-@click.option("--instrument", "instruments", multiple=True, required=True, help="Instrument to register; repeatable.")
+@click.option(
+    "--instrument", "instruments", multiple=True, required=True, help="Instrument to register; repeatable."
+)
 @log_level
 def init_repo(repo: str, instruments: tuple[str, ...], log_level: str) -> None:
     """Make a repository at REPO that takes raws, or add instruments to one."""
@@ -59,7 +61,9 @@ def ingest_raws(files: tuple[Path, ...], repo: str, transfer: str, log_level: st
         try:
             raw = open_raw(butler)
         except MissingDatasetTypeError:
-            raise InputError(f"{repo}: the repository takes no raws yet; run 'rapid-exec init-repo'.") from None
+            raise InputError(
+                f"{repo}: the repository takes no raws yet; run 'rapid-exec init-repo'."
+            ) from None
         ingestor = Ingestor(raw, RecordStore.from_butler(butler, registered_instruments(butler)))
         refused = 0
         ready: list[RawReady] = []
@@ -82,7 +86,9 @@ def _register(butler: Butler, raws: list[RawReady], transfer: str) -> int:
         sync_records(butler, (record for raw in raws for record in raw.records))
         for run in {raw.ref.run for raw in raws}:
             butler.collections.register(run, CollectionType.RUN)
-        datasets = [FileDataset(path=str(raw.arrival.path), refs=[raw.ref], formatter=raw.formatter) for raw in raws]
+        datasets = [
+            FileDataset(path=str(raw.arrival.path), refs=[raw.ref], formatter=raw.formatter) for raw in raws
+        ]
         butler.ingest(*datasets, transfer=transfer, skip_existing=True)
     except Exception as err:  # noqa: BLE001 -- one file's fault must not lose the others
         if len(raws) > 1:

@@ -37,31 +37,88 @@ _INTERRUPTED_TWICE = 130
 
 @click.command()
 @click.argument("pipeline", type=click.Path(exists=True, dir_okay=False, path_type=Path))
-@click.option("--site", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="Facts of this place (YAML).")
-@click.option("-b", "--butler-config", "repository", help="Repository.  [default: an embedded one in the work folder]")
-@click.option("--instrument", "instruments", multiple=True, help="Instrument whose raws are taken; repeatable.  [default: all]")
-@click.option("-i", "--input", "inputs", multiple=True, help="Input collection; repeatable.  [default: INSTRUMENT/defaults]")
+@click.option(
+    "--site", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="Facts of this place (YAML)."
+)
+@click.option(
+    "-b", "--butler-config", "repository", help="Repository.  [default: an embedded one in the work folder]"
+)
+@click.option(
+    "--instrument",
+    "instruments",
+    multiple=True,
+    help="Instrument whose raws are taken; repeatable.  [default: all]",
+)
+@click.option(
+    "-i",
+    "--input",
+    "inputs",
+    multiple=True,
+    help="Input collection; repeatable.  [default: INSTRUMENT/defaults]",
+)
 @click.option("-o", "--output", help="Chain of the RUNs that are written.  [default: rapid]")
-@click.option("--watch", multiple=True, type=click.Path(path_type=Path), help="Folder where raws land; repeatable.")
+@click.option(
+    "--watch", multiple=True, type=click.Path(path_type=Path), help="Folder where raws land; repeatable."
+)
 @click.option("--polling", is_flag=True, default=None, help="Watch by polling (NFS).")
-@click.option("--transfer", type=click.Choice(["direct", "copy", "move", "link", "hardlink", "symlink"]), help="How raws enter the repository.  [default: direct, where they are]")
-@click.option("--detectors", type=NumberList(), help="Detectors to process, like 90..98 or 10,94.  [default: all for science]")
+@click.option(
+    "--transfer",
+    type=click.Choice(["direct", "copy", "move", "link", "hardlink", "symlink"]),
+    help="How raws enter the repository.  [default: direct, where they are]",
+)
+@click.option(
+    "--detectors",
+    type=NumberList(),
+    help="Detectors to process, like 90..98 or 10,94.  [default: all for science]",
+)
 @click.option("--workers", type=click.IntRange(1), help="Worker processes.  [default: number of cores]")
-@click.option("--work-dir", type=click.Path(file_okay=False, path_type=Path), help="Ledger, reports, published files, the embedded repository.  [default: ./rapid-data]")
-@click.option("--simulate", "exposures", type=click.IntRange(1), help="Take N exposures with the built-in camera, and stop when all have ended.")
-@click.option("--cadence", type=click.FloatRange(0), default=10.0, show_default=True, help="Seconds between simulated exposures.")
-@click.option("--scale", default=_EMBEDDED_SCALE, show_default=True, help="Part of each simulated detector, 1 to 1/8.")
-@click.option("--sequence", default="science", show_default=True, help="Kinds of simulated exposure, like science,bias,dark,flat.")
-@click.option("--seed", type=int, default=0, show_default=True, help="All that is random in the simulation depends on it.")
-@click.option("--until-idle", type=click.FloatRange(0, min_open=True), help="Stop when nothing has happened for this many seconds.")
+@click.option(
+    "--work-dir",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Ledger, reports, published files, the embedded repository.  [default: ./rapid-data]",
+)
+@click.option(
+    "--simulate",
+    "exposures",
+    type=click.IntRange(1),
+    help="Take N exposures with the built-in camera, and stop when all have ended.",
+)
+@click.option(
+    "--cadence",
+    type=click.FloatRange(0),
+    default=10.0,
+    show_default=True,
+    help="Seconds between simulated exposures.",
+)
+@click.option(
+    "--scale", default=_EMBEDDED_SCALE, show_default=True, help="Part of each simulated detector, 1 to 1/8."
+)
+@click.option(
+    "--sequence",
+    default="science",
+    show_default=True,
+    help="Kinds of simulated exposure, like science,bias,dark,flat.",
+)
+@click.option(
+    "--seed",
+    type=int,
+    default=0,
+    show_default=True,
+    help="All that is random in the simulation depends on it.",
+)
+@click.option(
+    "--until-idle",
+    type=click.FloatRange(0, min_open=True),
+    help="Stop when nothing has happened for this many seconds.",
+)
 @click.option("--report", type=click.Path(dir_okay=False, path_type=Path), help="Also write the report here.")
 @log_level
 def run(pipeline: Path, site: Path | None, log_level: str, **options: Any) -> None:
     """Run PIPELINE on raws as they arrive, on warm workers, and register what they give.
 
-    Without a repository an embedded one is made, with demo calibrations of the simulated camera.  Without --simulate and
-    --until-idle it runs until it is interrupted: the first Ctrl-C finishes what is running, commits, writes the report and
-    exits with 0; the second stops now.
+    Without a repository an embedded one is made, with demo calibrations of the simulated camera.  Without
+    --simulate and --until-idle it runs until it is interrupted: the first Ctrl-C finishes what is running,
+    commits, writes the report and exits with 0; the second stops now.
     """
     start_logging(log_level)
     facts = load_site_file(site) if site is not None else SiteFile()
@@ -75,8 +132,10 @@ def run(pipeline: Path, site: Path | None, log_level: str, **options: Any) -> No
     console.print(f"Published: {settings.work_dir / 'published'}", soft_wrap=True)
 
 
-def _settings(pipeline: Path, site: SiteFile, options: dict[str, Any]) -> tuple[RunSettings, SimulationConfig | None, Path]:
-    """Return the run's settings: options first, then the site file, then defaults; makes the embedded repository."""
+def _settings(
+    pipeline: Path, site: SiteFile, options: dict[str, Any]
+) -> tuple[RunSettings, SimulationConfig | None, Path]:
+    """Return the run's settings, options before the site file; makes the embedded repository."""
     work_dir = Path(options["work_dir"] or site.work_dir or "rapid-data")
     landing = work_dir / "landing"
     instruments = options["instruments"] or site.instruments

@@ -28,7 +28,8 @@ class Committer:
     registrar
         Makes the writer; called in the committer's thread.
     on_committed
-        Called in the committer's thread for every item, once, in the order in which they were submitted within a batch.
+        Called in the committer's thread for every item, once, in the order in which they were submitted
+        within a batch.
     interval
         Longest wait of an item for others of its batch, seconds.
     batch
@@ -36,11 +37,11 @@ class Committer:
 
     Notes
     -----
-    Every item that was submitted before `close` is dealt with before `close` returns, unless the registry stays out of
-    reach: then the items that are left are told as errors.  Items are registered in the order of submission, so that a
-    raw is in the registry before the products made of it.  A batch that fails for one of its items is rolled back and
-    done again item by item: one poisoned result loses nothing else.  While the registry is out of reach the same batch
-    is tried again.
+    Every item that was submitted before `close` is dealt with before `close` returns, unless the
+    registry stays out of reach: then the items that are left are told as errors.  Items are registered in the
+    order of submission, so that a raw is in the registry before the products made of it.  A batch that fails
+    for one of its items is rolled back and done again item by item: one poisoned result loses nothing else.
+    While the registry is out of reach the same batch is tried again.
     """
 
     def __init__(
@@ -95,7 +96,7 @@ class Committer:
                     self._commit(registrar, items)
 
     def _next_batch(self) -> list[RunItem | RawItem | ShardItem] | None:
-        """Wait for an item, then for more until the batch is full or the interval is over; `None` at the end."""
+        """Wait for an item, then for more until the batch is full or time is up; `None` at the end."""
         first = self._queue.get()
         if first is None:
             return None
@@ -121,16 +122,25 @@ class Committer:
                 wait = _BACKOFF[min(attempt, len(_BACKOFF) - 1)]
                 attempt += 1
                 if self._closing.is_set() and attempt > len(_BACKOFF):
-                    self._tell([Committed(item, time.time(), error=f"the registry is out of reach: {err.orig}") for item in items])
+                    self._tell(
+                        [
+                            Committed(item, time.time(), error=f"the registry is out of reach: {err.orig}")
+                            for item in items
+                        ]
+                    )
                     return
-                _LOG.warning("The registry is out of reach (%s); %d item(s) wait %g s.", err.orig, len(items), wait)
+                _LOG.warning(
+                    "The registry is out of reach (%s); %d item(s) wait %g s.", err.orig, len(items), wait
+                )
                 self._closing.wait(wait) if not self._closing.is_set() else time.sleep(min(wait, 1.0))
-            except Exception as err:
+            except Exception as err:  # noqa: BLE001 -- whatever an item is refused for, the others go on
                 if len(items) == 1:
                     _LOG.exception("Could not register %s.", _name(items[0]))
                     self._tell([Committed(items[0], time.time(), error=f"{type(err).__name__}: {err}")])
                     return
-                _LOG.warning("A batch of %d failed (%s); its items are registered one by one.", len(items), err)
+                _LOG.warning(
+                    "A batch of %d failed (%s); its items are registered one by one.", len(items), err
+                )
                 for item in items:
                     self._commit(registrar, [item])
                 return
@@ -150,5 +160,3 @@ def _name(item: RunItem | RawItem | ShardItem) -> str:
             return f"raw {item.path}"
         case ShardItem():
             return str(item.shard)
-
-

@@ -78,8 +78,8 @@ class Registrar:
 
     Notes
     -----
-    All methods must be called from one thread: the datastore without a registry, through which products enter the
-    repository, keeps its records in a database of the thread that made it.
+    All methods must be called from one thread: the datastore without a registry, through which products
+    enter the repository, keeps its records in a database of the thread that made it.
     """
 
     def __init__(
@@ -136,7 +136,9 @@ class Registrar:
         shards = [item for item in items if isinstance(item, ShardItem)]
         raws = [item for item in items if isinstance(item, RawItem)]
         self._sync_records(items)
-        for run in [item if isinstance(item, RunItem) else item.run for item in items if not isinstance(item, RawItem)]:
+        for run in [
+            item if isinstance(item, RunItem) else item.run for item in items if not isinstance(item, RawItem)
+        ]:
             self._ensure_run(run)
         refs = {id(item): self._refs(item) for item in shards}
         everything = [ref for found in refs.values() for ref in found]
@@ -181,7 +183,7 @@ class Registrar:
         if item.run in self._runs:
             return
         self._butler.collections.register(item.run, CollectionType.RUN)
-        # A butler with a run and no default collections: with a chain, versions would be compared with another RUN.
+        # Without default collections: through a chain, versions would be compared with those of another RUN.
         writer = self._butler.clone(run=item.run, collections=None)
         self._pipelines[item.pipeline].graph.init_output_run(writer)
         self._prepend(f"{self._output}/{item.day_obs}", item.run)
@@ -200,7 +202,7 @@ class Registrar:
             self._butler.collections.redefine_chain(chain, wanted)
 
     def _trim_output(self) -> None:
-        """Leave in the output chain the RUNs of its newest day only; the others stay in the chains of their days."""
+        """Leave in the output chain the RUNs of its newest day; others stay in the chains of their days."""
         try:
             children = self._butler.collections.get_info(self._output).children
         except MissingCollectionError:
@@ -216,11 +218,15 @@ class Registrar:
         return run.removeprefix(prefix).partition("/")[0] if run.startswith(prefix) else ""
 
     def _refs(self, item: ShardItem) -> list[DatasetRef]:
-        """Return a shard's products and its outcome, with their records in the datastore without a registry."""
+        """Return a shard's products and outcome, known to the datastore that has no registry."""
         self._records.add(item.records)
         try:
             dataset_types = self._pipelines[item.shard.pipeline].dataset_types
-            refs = [ref for found in refs_by_type(item.outputs, dataset_types, self._records).values() for ref in found]
+            refs = [
+                ref
+                for found in refs_by_type(item.outputs, dataset_types, self._records).values()
+                for ref in found
+            ]
             self._datastore.forget(refs)
             self._datastore.import_records(records_from_message(item.datastore_records))
             refs.append(self._put_outcome(item))
@@ -275,5 +281,3 @@ class Registrar:
             for ref in refs
             if ref.datasetType.name in self._publish
         }
-
-

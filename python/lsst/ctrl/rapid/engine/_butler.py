@@ -1,4 +1,4 @@
-"""The butler of one shard: upstream's quantum-backed butler, with what was read or made a moment ago in memory."""
+"""The butler of one shard: upstream's quantum-backed butler, with what was just read or made in memory."""
 
 from __future__ import annotations
 
@@ -86,7 +86,8 @@ class ShardButler(QuantumBackedButler):
 
     Notes
     -----
-    An object that one quantum puts is handed to the next without reading it back; the file is written all the same.
+    An object that one quantum puts is handed to the next without reading it back; the file is written
+    all the same.
     """
 
     def __init__(
@@ -103,7 +104,12 @@ class ShardButler(QuantumBackedButler):
         cache: ObjectCache,
     ) -> None:
         super().__init__(
-            predicted_inputs, predicted_outputs, universe, datastore, storage_classes, dataset_types=dataset_types
+            predicted_inputs,
+            predicted_outputs,
+            universe,
+            datastore,
+            storage_classes,
+            dataset_types=dataset_types,
         )
         self._cached = cached
         self._shared = shared
@@ -139,7 +145,9 @@ class ShardButler(QuantumBackedButler):
             return super().get(ref, parameters=parameters, storageClass=storageClass)
         wanted = ref.datasetType.storageClass if storageClass is None else storageClass
         with self._metrics.instrument_get(_LOG, msg="Retrieved dataset from memory"):
-            obj = handle.get(component=ref.datasetType.component(), parameters=parameters, storageClass=wanted)
+            obj = handle.get(
+                component=ref.datasetType.component(), parameters=parameters, storageClass=wanted
+            )
         if ref.id in self._predicted_inputs:
             self._actual_inputs.add(ref.id)
             self._available_inputs.add(ref.id)
@@ -155,7 +163,10 @@ class ShardButler(QuantumBackedButler):
             obj = self._datastore.get(whole)
             self._cache.put(key, obj)
         return InMemoryDatasetHandle(
-            obj, storageClass=whole.datasetType.storageClass, dataId=whole.dataId, copy=name not in self._shared
+            obj,
+            storageClass=whole.datasetType.storageClass,
+            dataId=whole.dataId,
+            copy=name not in self._shared,
         )
 
     def put(self, obj: Any, ref: DatasetRef, /, *, provenance: DatasetProvenance | None = None) -> DatasetRef:

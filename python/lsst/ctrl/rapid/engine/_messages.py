@@ -1,8 +1,10 @@
-"""What goes to a worker and what comes back: JSON, so that nothing that a task raises or returns must be unpickled."""
+"""What goes to a worker and what comes back: JSON, so that nothing of a task must be unpickled."""
 
 from __future__ import annotations
 
 __all__ = ("RawMessage", "ShardRequest", "ShardResponse", "WarmUp")
+
+import pydantic
 
 from ..model import Model, PlannedBy, QuantumTimes, Shard
 from ..plan import DatasetMessage, RecordsMessage
@@ -46,7 +48,7 @@ class ShardResponse(Model):
     finished: float
     quanta: tuple[QuantumTimes, ...] = ()
     outputs: tuple[DatasetMessage, ...] = ()
-    datastore_records: RecordsMessage = {}
+    datastore_records: RecordsMessage = pydantic.Field(default_factory=dict)
 
 
 class WarmUp(Model):

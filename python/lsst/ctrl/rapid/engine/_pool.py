@@ -56,8 +56,8 @@ class WorkerPool:
 
     Notes
     -----
-    Every await on a worker is raced against its loss and a deadline, so none hangs.  A worker that dies is replaced by
-    Dask's nanny under the same name, and warmed.
+    Every await on a worker is raced against its loss and a deadline, so none hangs.  A worker that dies
+    is replaced by Dask's nanny under the same name, and warmed.
     """
 
     def __init__(
@@ -72,7 +72,7 @@ class WorkerPool:
         self._on_ready = on_ready
         self._on_lost = on_lost
         self._stack = contextlib.AsyncExitStack()
-        self._client: Client | None = None
+        self._client: Any = None  # distributed's client; its methods are not typed
         self._workers: dict[str, _Worker] = {}
         self._prepared: set[str] = set()
         self._tasks: set[asyncio.Task[None]] = set()
@@ -94,10 +94,11 @@ class WorkerPool:
                     silence_logs=logging.CRITICAL,
                 )
             )
-        self._client = await self._stack.enter_async_context(Client(cluster, asynchronous=True))
-        await self._client.register_plugin(_IgnoreInterrupts(), name="ignore-interrupts")
-        self._client.subscribe_topic("all", self._on_event)
-        known = await self._client.scheduler.identity(n_workers=-1)
+        client: Any = await self._stack.enter_async_context(Client(cluster, asynchronous=True))
+        self._client = client
+        await client.register_plugin(_IgnoreInterrupts(), name="ignore-interrupts")
+        client.subscribe_topic("all", self._on_event)
+        known = await client.scheduler.identity(n_workers=-1)
         for address in known["workers"]:
             self._spawn(self._prepare(address))
 
@@ -146,7 +147,9 @@ class WorkerPool:
             answer = await worker.call("run", request.model_dump_json().encode(), timeout=timeout)
         except TimeoutError:
             await self._end(worker)
-            raise WorkerLostError(f"time limit of {timeout:g} s exceeded; worker process {worker.pid} was ended") from None
+            raise WorkerLostError(
+                f"time limit of {timeout:g} s exceeded; worker process {worker.pid} was ended"
+            ) from None
         return ShardResponse.model_validate_json(answer)
 
     def pid(self, name: str) -> int | None:
@@ -229,8 +232,9 @@ class _Worker:
 
     async def call(self, method: str, *args: bytes, timeout: float) -> bytes:  # noqa: ASYNC109
         """Call the actor, raced against the loss of its process and a deadline."""
-        call = asyncio.ensure_future(_awaited(getattr(self.actor, method)(*args)))
-        await asyncio.wait([call, self.lost], timeout=timeout, return_when=asyncio.FIRST_COMPLETED)
+        call: asyncio.Future[bytes] = asyncio.ensure_future(_awaited(getattr(self.actor, method)(*args)))
+        both: list[asyncio.Future[Any]] = [call, self.lost]
+        await asyncio.wait(both, timeout=timeout, return_when=asyncio.FIRST_COMPLETED)
         if call.done() and call.exception() is None:
             return call.result()
         if call.done() and not self.lost.done():
@@ -243,7 +247,7 @@ class _Worker:
         raise TimeoutError
 
 
-class _IgnoreInterrupts(WorkerPlugin):  # type: ignore[misc]  # distributed is not typed
+class _IgnoreInterrupts(WorkerPlugin):
     """Ignore SIGINT in workers that the nanny replaced, too."""
 
     def setup(self, worker: object) -> None:  # noqa: ARG002 -- distributed's signature
@@ -258,7 +262,7 @@ async def _awaited(future: Any) -> bytes:
 
 @contextlib.contextmanager
 def _interrupts_ignored() -> Any:
-    """Ignore SIGINT while processes are started: they inherit it, so that Ctrl-C in a terminal reaches the head alone."""
+    """Ignore SIGINT while processes are started: they inherit it, so that Ctrl-C reaches the head alone."""
     before = signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
         yield

@@ -13,7 +13,14 @@ import time
 from collections.abc import Iterable, Mapping, Sequence
 from uuid import UUID
 
-from lsst.daf.butler import ButlerConfig, DatasetRef, DatasetType, FileDataset, StorageClass, StorageClassFactory
+from lsst.daf.butler import (
+    ButlerConfig,
+    DatasetRef,
+    DatasetType,
+    FileDataset,
+    StorageClass,
+    StorageClassFactory,
+)
 from lsst.daf.butler._standalone_datastore import instantiate_standalone_datastore
 from lsst.daf.butler.cli.cliLog import CliLog
 from lsst.daf.butler.datastore.record_data import DatastoreRecordData
@@ -75,9 +82,9 @@ class ShardActor:
 
     Notes
     -----
-    Methods never raise and return bytes: an exception or result that cannot be unpickled would hang the caller.  The
-    state is built in `warm`, in the thread that runs all methods: the actor is constructed in another one, and the
-    datastore's in-memory database is bound to its thread.
+    Methods never raise and return bytes: an exception or result that cannot be unpickled would hang the
+    caller.  The state is built in `warm`, in the thread that runs all methods: the actor is constructed in
+    another one, and the datastore's in-memory database is bound to its thread.
     """
 
     def __init__(self, setup: bytes) -> None:
@@ -173,7 +180,9 @@ class _WorkerState:
             inputs = ShardInputs(refs, records)
             planned = instantiate(pipeline.graph, step, shard, request.run, inputs, self._records)
             if not planned and not any(refs.values()):
-                return ShardResponse(ok=False, reason=f"{shard} has no inputs.", started=started, finished=time.time())
+                return ShardResponse(
+                    ok=False, reason=f"{shard} has no inputs.", started=started, finished=time.time()
+                )
             butler = ShardButler(
                 {ref.id for ref in _all(p.quantum.inputs.values() for p in planned)}
                 | {ref.id for p in planned for ref in p.quantum.initInputs.values()},
@@ -285,7 +294,7 @@ def _all(groups: Iterable[Iterable[Iterable[DatasetRef]]]) -> Iterable[DatasetRe
 
 
 def _initialise_logging() -> None:
-    """Set logging up as ``pipetask`` does, since log datasets capture the root logger; nothing goes to the terminal."""
+    """Set logging up as ``pipetask`` does: log datasets capture the root logger; terminals get nothing."""
     CliLog.initLog(longlog=False, log_tty=False)
 
 

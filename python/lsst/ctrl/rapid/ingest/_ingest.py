@@ -45,7 +45,8 @@ class RawReady:
     arrival
         How it came.
     ref
-        The dataset, with an expanded data ID; its ID is deterministic (data ID and RUN), as upstream's ingest makes it.
+        The dataset, with an expanded data ID; its ID is deterministic (data ID and RUN), as upstream's ingest
+        makes it.
     formatter
         What reads the file.
     records
@@ -86,7 +87,9 @@ class RawReady:
     @property
     def exposure_records(self) -> Mapping[str, DimensionRecord]:
         """Records of the data ID by element, for expressions."""
-        return {element: self.ref.dataId.records[element] for element in self.ref.dataId.dimensions.elements}
+        return {
+            e: r for e in self.ref.dataId.dimensions.elements if (r := self.ref.dataId.records[e]) is not None
+        }
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -131,20 +134,24 @@ class Ingestor:
         Raises
         ------
         RefusedError
-            If it is not a raw that we handle: not FITS, truncated, of an instrument or detector that the repository has not, or
-            in contradiction to another raw of its exposure.
+            If it is not a raw that we handle: not FITS, truncated, of an instrument or detector that the
+            repository has not, or in contradiction to another raw of its exposure.
         """
         try:
-            check_complete(arrival.path)
             header = read_primary_header(arrival.path)
+            identity = identify(header)
+            check_complete(arrival.path)
         except OSError as err:
             raise RefusedError(f"the file cannot be read: {err.strerror}") from err
-        identity = identify(header)
         instrument = identity.instrument
         if self._records.get("instrument", instrument) is None:
-            known = sorted(str(r.dataId["instrument"]) for r in self._records.static() if r.definition.name == "instrument")
+            known = sorted(
+                str(r.dataId["instrument"])
+                for r in self._records.static()
+                if r.definition.name == "instrument"
+            )
             raise RefusedError(
-                f"it is of {instrument}, which this repository has not registered (it has {', '.join(known)}); "
+                f"it is of {instrument}, which this repository does not have (it has {', '.join(known)}); "
                 f"register it with 'rapid-exec init-repo REPO --instrument {instrument}'"
             )
         if self._records.get("detector", instrument, identity.detector) is None:
@@ -153,7 +160,10 @@ class Ingestor:
         self._records.add(exposure.records)
         try:
             data_id = self._records.expand(
-                self._raw.dimensions, instrument=instrument, exposure=identity.exposure_id, detector=identity.detector
+                self._raw.dimensions,
+                instrument=instrument,
+                exposure=identity.exposure_id,
+                detector=identity.detector,
             )
         finally:
             self._records.discard(r for r in exposure.records if r.definition.name != "physical_filter")
@@ -168,15 +178,19 @@ class Ingestor:
         cards = exposure_cards(header)
         known = self._exposures.get((instrument, exposure))
         if known is not None:
-            if cards != known.cards:
-                differing = sorted(k for k in {*cards, *known.cards} if cards.get(k) != known.cards.get(k))
-                told = ", ".join(f"{k} is {cards.get(k)!r}, not {known.cards.get(k)!r}" for k in differing)
-                raise RefusedError(f"its header contradicts that of {known.path.name} of the same exposure: {told}")
+            differing = sorted(k for k in cards.keys() & known.cards.keys() if cards[k] != known.cards[k])
+            if differing:
+                told = ", ".join(f"{k} is {cards[k]!r}, not {known.cards[k]!r}" for k in differing)
+                raise RefusedError(
+                    f"its header contradicts that of {known.path.name} of the same exposure: {told}"
+                )
             return known
         info = translate(header, str(path))
         records = exposure_records(info, self._records.universe)
         end = info.datetime_end
-        found = _Exposure(path, cards, self._with_known_filter(records.values()), None if end is None else end.unix)
+        found = _Exposure(
+            path, cards, self._with_known_filter(records.values()), None if end is None else end.unix
+        )
         self._exposures[instrument, exposure] = found
         while len(self._exposures) > _EXPOSURES_KEPT:
             self._exposures.popitem(last=False)
@@ -195,5 +209,8 @@ class Ingestor:
         if instrument not in self._formatters:
             found = get_instrument(instrument)
             data_id = {"instrument": instrument, "detector": detector}
-            self._formatters[instrument] = (found.makeDefaultRawIngestRunName(), found.getRawFormatter(data_id))
+            self._formatters[instrument] = (
+                found.makeDefaultRawIngestRunName(),
+                found.getRawFormatter(data_id),
+            )
         return self._formatters[instrument]

@@ -68,17 +68,23 @@ def open_raw(butler: Butler) -> DatasetType:
         _ = raw.storageClass.pytype
     except ImportError as err:
         raise InputError(
-            f"This repository's raws are of storage class {raw.storageClass_name!r}, which cannot be read here ({err}): run in an "
-            "environment with the full stack (lsst.obs.lsst), or use a repository made by 'rapid-exec init-repo'."
+            f"This repository's raws are of storage class {raw.storageClass_name!r}, which cannot be read "
+            f"here ({err}): run in an environment with the full stack (lsst.obs.lsst), or use a repository "
+            "made by 'rapid-exec init-repo'."
         ) from None
     except (KeyError, ValueError) as err:
-        raise InputError(f"This repository's raws are of a storage class that is not known here: {err}.") from None
+        raise InputError(
+            f"This repository's raws are of a storage class that is not known here: {err}."
+        ) from None
     return raw
 
 
 def registered_instruments(butler: Butler) -> list[str]:
     """Return the names of the instruments that a repository has, in alphabetical order."""
-    return sorted(str(record.dataId["instrument"]) for record in butler.query_dimension_records("instrument", explain=False))
+    return sorted(
+        str(record.dataId["instrument"])
+        for record in butler.query_dimension_records("instrument", explain=False)
+    )
 
 
 def default_inputs(butler: Butler, instruments: Iterable[str]) -> list[str]:

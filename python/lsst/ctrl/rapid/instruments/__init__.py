@@ -1,0 +1,49 @@
+"""The LSSTCam family without afw: detectors, filters, translation of headers, raws in memory and butler."""
+
+from ._camera import Camera, CameraDetector, Purpose, Vendor, camera_names, load_camera
+from ._complete import check_complete
+from ._filters import filter_band, known_filters, physical_filter
+from ._formatter import RawFormatter
+from ._header import RefusedError, read_primary_header
+from ._identity import RawIdentity, compute_exposure_id, exposure_cards, identify
+from ._instruments import Latiss, LsstCam, LsstCamSim, LsstComCam, LsstComCamSim, get_instrument
+from ._raw import HeaderValue, RawImage, RawSegment
+from ._reader import read_raw
+from ._records import exposure_records
+from ._storage import RAW_STORAGE_CLASS, repository_config
+from ._translators import has_full_stack, translate
+
+__all__ = (
+    "RAW_STORAGE_CLASS",
+    "Camera",
+    "CameraDetector",
+    "HeaderValue",
+    "Latiss",
+    "LsstCam",
+    "LsstCamSim",
+    "LsstComCam",
+    "LsstComCamSim",
+    "Purpose",
+    "RawFormatter",
+    "RawIdentity",
+    "RawImage",
+    "RawSegment",
+    "RefusedError",
+    "Vendor",
+    "camera_names",
+    "check_complete",
+    "compute_exposure_id",
+    "exposure_cards",
+    "exposure_records",
+    "filter_band",
+    "get_instrument",
+    "has_full_stack",
+    "identify",
+    "known_filters",
+    "load_camera",
+    "physical_filter",
+    "read_primary_header",
+    "read_raw",
+    "repository_config",
+    "translate",
+)

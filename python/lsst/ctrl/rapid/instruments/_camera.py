@@ -48,9 +48,10 @@ class CameraDetector(pydantic.BaseModel):
 
     Notes
     -----
-    Pixel positions are zero-based, integers at pixel centres, in the frame of the ``DETSEC`` cards of a raw: x runs
-    along the serial registers.  On the focal plane (millimetres, the frame of the detector table) y runs against the
-    rows of that frame, as the ``CCD`` and ``FOCAL_PLANE`` coordinate systems in the raws' segment headers say.
+    Pixel positions are zero-based, integers at pixel centres, in the frame of the ``DETSEC`` cards of a
+    raw: x runs along the serial registers.  On the focal plane (millimetres, the frame of the detector table)
+    y runs against the rows of that frame, as the ``CCD`` and ``FOCAL_PLANE`` coordinate systems in the raws'
+    segment headers say.
     """
 
     model_config = pydantic.ConfigDict(frozen=True, extra="forbid")

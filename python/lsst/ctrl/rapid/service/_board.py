@@ -45,8 +45,13 @@ class Board:
             )
             _LOG.info(
                 "%s exposure %d (%s, %s): the first of %d detectors has come; %s.",
-                raw.instrument, raw.exposure, status.observation_type, status.physical_filter, expected, pipeline,
-            )  # fmt: skip
+                raw.instrument,
+                raw.exposure,
+                status.observation_type,
+                status.physical_filter,
+                expected,
+                pipeline,
+            )
             while len(self._exposures) > _EXPOSURES_KEPT:
                 self._exposures.popitem(last=False)
         status.arrived += 1
@@ -57,7 +62,10 @@ class Board:
             status.gathered = "runs"
         if missing:
             _LOG.warning(
-                "%s: %d detector(s) are missing: %s.", shard, len(missing), ", ".join(map(str, sorted(missing)))
+                "%s: %d detector(s) are missing: %s.",
+                shard,
+                len(missing),
+                ", ".join(map(str, sorted(missing))),
             )
 
     def committed(self, shard: Shard, report: ShardReport) -> None:

@@ -93,7 +93,9 @@ class CompiledRun:
             producer = pipeline.graph.producer_of(name)
             if producer is None or producer.label not in made_here:
                 continue
-            refs = self.butler.query_datasets(name, run, data_id=dict(shard.data_id), find_first=False, explain=False)
+            refs = self.butler.query_datasets(
+                name, run, data_id=dict(shard.data_id), find_first=False, explain=False
+            )
             products.add_refs(shard, refs, self.butler)
 
 
@@ -113,7 +115,8 @@ def compile_run(settings: RunSettings) -> CompiledRun:
         raw = open_raw(butler)
     except MissingDatasetTypeError:
         raise InputError(
-            f"{settings.repository}: the repository takes no raws yet; run 'rapid-exec init-repo {settings.repository} --instrument …'."
+            f"{settings.repository}: the repository takes no raws yet; "
+            f"run 'rapid-exec init-repo {settings.repository} --instrument NAME'."
         ) from None
     instruments = _instruments(butler, settings)
     inputs = settings.inputs or default_inputs(butler, instruments)
@@ -148,8 +151,8 @@ def _instruments(butler: Butler, settings: RunSettings) -> list[str]:
     for name in settings.instruments:
         if name not in registered:
             raise InputError(
-                f"{settings.repository}: instrument {name!r} is not registered (there are {', '.join(registered)}); "
-                f"run 'rapid-exec init-repo {settings.repository} --instrument {name}'."
+                f"{settings.repository}: instrument {name!r} is not registered "
+                f"(there are {', '.join(registered)}); run 'rapid-exec init-repo {settings.repository} --instrument {name}'."
             )
     return list(settings.instruments) or registered
 
@@ -157,7 +160,7 @@ def _instruments(butler: Butler, settings: RunSettings) -> list[str]:
 def _expected(
     records: RecordStore, instruments: Sequence[str], detectors: Sequence[int]
 ) -> dict[str, frozenset[int]]:
-    """Return the detectors that are processed: those named, of those that each instrument has; else all for science."""
+    """Return the detectors that are processed: those named that an instrument has, else all for science."""
     there: dict[str, dict[int, str | None]] = {name: {} for name in instruments}
     for record in records.static():
         if record.definition.name == "detector":

@@ -53,8 +53,8 @@ class Executor:
 
     Notes
     -----
-    Every raw that is read is handed to the committer before it is worked on; every shard ends once, in the report and in
-    the repository.  What the report calls done is registered.
+    Every raw that is read is handed to the committer before it is worked on; every shard ends once, in
+    the report and in the repository.  What the report calls done is registered.
     """
 
     def __init__(self, settings: RunSettings, feeder: Feeder | None = None) -> None:
@@ -102,7 +102,9 @@ class Executor:
             await asyncio.to_thread(committer.start)
             self._committer = committer
             self._phase = "warming the workers"
-            self._pool = WorkerPool(self._worker_setup(), settings.workers, self._worker_ready, self._worker_lost)
+            self._pool = WorkerPool(
+                self._worker_setup(), settings.workers, self._worker_ready, self._worker_lost
+            )
             await self._pool.start()
             stack.push_async_callback(self._pool.close)
             watch = DirectoryWatch(settings.watch, self._arrived, polling=settings.polling)
@@ -258,7 +260,7 @@ class Executor:
                 await self._raw_ready(await self._in(self._reading, self._ingestor.read, arrival))
             except RefusedError as err:
                 self._refuse(arrival.path, str(err))
-            except Exception as err:
+            except Exception as err:  # noqa: BLE001 -- one file's fault must not end the run
                 _LOG.exception("%s could not be read.", arrival.path)
                 self._refuse(arrival.path, f"it could not be read: {type(err).__name__}: {err}")
             finally:
@@ -277,7 +279,9 @@ class Executor:
         before = self._requests.add(raw)
         if before is not None:
             if before.arrival.path != raw.arrival.path:
-                self._refuse(raw.arrival.path, f"it is the same raw as {before.arrival.path}, which came before")
+                self._refuse(
+                    raw.arrival.path, f"it is the same raw as {before.arrival.path}, which came before"
+                )
             return
         expected = self._compiled.expected[raw.instrument]
         pipeline = self._compiled.choose(raw)
@@ -298,10 +302,15 @@ class Executor:
 
     def _note_ready(self, shard: Shard, raw: RawReady, now: float) -> None:
         if shard.detector is None:
-            self._times[shard] = Times(shutter_closed=raw.shutter_closed, file_closed=now, seen=now, ready=now)
+            self._times[shard] = Times(
+                shutter_closed=raw.shutter_closed, file_closed=now, seen=now, ready=now
+            )
             return
         self._times[shard] = Times(
-            shutter_closed=raw.shutter_closed, file_closed=raw.arrival.file_closed, seen=raw.arrival.seen, ready=now
+            shutter_closed=raw.shutter_closed,
+            file_closed=raw.arrival.file_closed,
+            seen=raw.arrival.seen,
+            ready=now,
         )
 
     async def _count_ended(self, raw: RawReady, pipeline: str) -> bool:
@@ -314,7 +323,13 @@ class Executor:
         """
         ended = False
         for step in self._compiled.pipelines[pipeline].steps:
-            shard = Shard(pipeline, step.label, raw.instrument, raw.exposure, raw.detector if step.per_detector else None)
+            shard = Shard(
+                pipeline,
+                step.label,
+                raw.instrument,
+                raw.exposure,
+                raw.detector if step.per_detector else None,
+            )
             key: EndedKey = (step.label, raw.instrument, raw.exposure, shard.detector)
             if key not in self._ended_before:
                 continue
@@ -341,7 +356,11 @@ class Executor:
     def _shed(self, raw: RawReady, pipeline: str | None) -> None:
         """End a raw that is not to be worked on."""
         name = pipeline or next(iter(self._compiled.pipelines))
-        reason = "no pipeline selects its exposure" if pipeline is None else "its detector is not among those selected"
+        reason = (
+            "no pipeline selects its exposure"
+            if pipeline is None
+            else "its detector is not among those selected"
+        )
         step = next((s.label for s in self._compiled.pipelines[name].steps if s.per_detector), None)
         if step is None or (step, raw.instrument, raw.exposure, raw.detector) in self._ended_before:
             return
@@ -450,7 +469,12 @@ class Executor:
                 run=run,
                 records=next(iter(self._requests.raws(shard).values())).records,
                 outcome=OutcomeRecord(
-                    outcome=outcome, reason=reason, attempts=attempt, worker=worker, planned_by=planned_by, times=times
+                    outcome=outcome,
+                    reason=reason,
+                    attempts=attempt,
+                    worker=worker,
+                    planned_by=planned_by,
+                    times=times,
                 ),
                 outputs=() if response is None else response.outputs,
                 datastore_records={} if response is None else response.datastore_records,
@@ -515,7 +539,7 @@ class Executor:
             await asyncio.sleep(self._settings.calibration_ttl)
             try:
                 await self._in(self._registry, self._compiled.calibrations.refresh, self._compiled.butler)
-            except Exception:
+            except Exception:  # noqa: BLE001 -- the registry may be out of reach for a while
                 _LOG.exception("The calibrations could not be read anew; those known stay in use.")
 
     async def _feed(self, feeder: Feeder, watch: DirectoryWatch) -> None:

@@ -1,4 +1,4 @@
-"""What each shard reads: raws, products of earlier steps, calibrations; gathered for the message to its worker."""
+"""What each shard reads: products of earlier steps and calibrations, for the message to its worker."""
 
 from __future__ import annotations
 
@@ -12,7 +12,15 @@ from uuid import UUID
 from lsst.daf.butler import Butler, DataCoordinate, DatasetRef
 
 from ..model import Shard
-from ..plan import Calibrations, CompiledPipeline, DatasetMessage, InputKind, RecordsMessage, Step, records_to_message
+from ..plan import (
+    Calibrations,
+    CompiledPipeline,
+    DatasetMessage,
+    InputKind,
+    RecordsMessage,
+    Step,
+    records_to_message,
+)
 
 _EXPOSURES_KEPT = 500
 
@@ -84,7 +92,8 @@ class Products:
         found = [
             (message, records)
             for detector, message, records in self._exposures.get((shard.instrument, shard.exposure), ())
-            if message.dataset_type in wanted and (shard.detector is None or detector in {None, shard.detector})
+            if message.dataset_type in wanted
+            and (shard.detector is None or detector in {None, shard.detector})
         ]
         return [message for message, _ in found], merge_records(records for _, records in found)
 

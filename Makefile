@@ -1,0 +1,56 @@
+# Two commands do everything: `make demo` and `make test`.  Both make and use .venv/ here; an existing environment with the
+# dependencies is used as it is with VENV=/path/to/it.
+SHELL := /bin/bash
+VENV ?= .venv
+UV := 0.13.9
+RUN = PYTHONPATH=$(CURDIR)/python $(VENV)/bin/python
+WORKERS ?= 2
+
+.PHONY: help setup demo test lint format lock clean
+
+help:
+	@echo "make demo    simulate three LSSTCam exposures and reduce them; results under demo/"
+	@echo "make test    run all tests"
+	@echo "make lint    ruff, mypy and the layer contracts"
+	@echo "make lock    pin the dependencies anew (needs uv)"
+	@echo "make clean   remove .venv/ and demo/"
+
+# An environment of ours is set up; another one is used as it is.
+ifneq ($(filter .venv%,$(VENV)),)
+setup: $(VENV)/.ready
+else
+setup:
+	@$(RUN) -c "import lsst.ctrl.rapid.cli, lsst.ctrl.mpexec, pytest" || \
+		{ echo "$(VENV) has not all dependencies: see pyproject.toml, or leave VENV out."; exit 2; }
+endif
+
+$(VENV)/.ready: requirements.lock pyproject.toml
+	@VENV="$(VENV)" UV="$(UV)" bash .ci/setup
+	@touch $@
+
+demo: setup
+	@mkdir -p demo
+	$(RUN) -m lsst.ctrl.rapid.cli run pipelines/summit.yaml --work-dir demo --simulate 3 --workers $(WORKERS) \
+		--report demo/report.json
+	@cp "$$(ls -t demo/published/*/quick_focal_plane_plot/*.png | head -1)" demo/focal-plane.png
+	@echo "Picture: demo/focal-plane.png"
+
+test: setup
+	$(RUN) -m pytest -n $(WORKERS) $(PYTEST)
+
+lint: setup
+	$(VENV)/bin/ruff check python tests
+	$(VENV)/bin/ruff format --check python tests
+	$(VENV)/bin/mypy
+	PYTHONPATH=$(CURDIR)/python $(VENV)/bin/lint-imports
+
+format: setup
+	$(VENV)/bin/ruff check --fix python tests
+	$(VENV)/bin/ruff format python tests
+
+lock:
+	uv pip compile pyproject.toml --extra test --extra postgres --universal --python-version 3.12 --generate-hashes \
+		--no-header --output-file requirements.lock
+
+clean:
+	rm -rf .venv .venv-* demo

@@ -1,0 +1,43 @@
+"""Whether a raw is whole, found out without reading its pixels."""
+
+from __future__ import annotations
+
+__all__ = ("check_complete",)
+
+import os
+from pathlib import Path
+
+from ._geometry import find_segments
+from ._hdus import card_text, scan_hdus
+from ._header import RefusedError
+
+
+def check_complete(path: str | os.PathLike[str]) -> None:
+    """Check that a raw on a local file system is whole, without reading its pixels.
+
+    Parameters
+    ----------
+    path
+        The file, plain or gzip-compressed.
+
+    Raises
+    ------
+    RefusedError
+        If the file is not FITS, ends before one of its data units does, has no image segment, or its segments
+        do not make a detector.
+    OSError
+        If the file cannot be read.
+
+    Notes
+    -----
+    This takes some 2 ms for a plain file.  One compressed with gzip must be decompressed to its end, which
+    takes a few tenths of a second.
+    """
+    name = Path(path).name
+    hdus = scan_hdus(path)
+    # The two halves of a wavefront sensor are named SW0 and SW1.
+    half = (card_text(hdus[0].cards, "CCDSLOT") or "").startswith("SW")
+    try:
+        find_segments(hdus, half=half, name=name)
+    except ValueError as exc:
+        raise RefusedError(str(exc)) from exc

@@ -1,0 +1,140 @@
+"""Where the HDUs of a FITS file lie, found without reading pixels."""
+
+from __future__ import annotations
+
+__all__ = ("Hdu", "card_int", "card_text", "scan_hdus")
+
+import dataclasses
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import BinaryIO
+
+from ._header import BLOCK, CARD, RefusedError, check_is_fits, open_fits, read_header_cards
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Hdu:
+    """Where one HDU lies in its file, and its cards as they are written.
+
+    Attributes
+    ----------
+    index
+        Number of the HDU; 0 is the primary one.
+    cards
+        The cards' unparsed value fields by keyword; see `card_text` and `card_int`.
+    data_start
+        Offset of the data unit from the start of the (uncompressed) file, bytes.
+    data_size
+        Size of the data unit without padding, bytes.
+    """
+
+    index: int
+    cards: Mapping[str, str]
+    data_start: int
+    data_size: int
+
+    @property
+    def name(self) -> str:
+        """``EXTNAME``, empty where there is none."""
+        return card_text(self.cards, "EXTNAME") or ""
+
+    @property
+    def label(self) -> str:
+        """The HDU's number and name, for messages."""
+        return f"HDU {self.index}" + (f" ({self.name})" if self.name else "")
+
+    @property
+    def next_start(self) -> int:
+        """Offset of the next HDU, bytes."""
+        return self.data_start + -(-self.data_size // BLOCK) * BLOCK
+
+    @property
+    def shape(self) -> tuple[int, int] | None:
+        """Rows and columns of the image, uncompressed; `None` where the HDU has no two-dimensional image."""
+        prefix = "Z" if self.is_compressed else ""
+        if self.index == 0 or not (self.is_compressed or card_text(self.cards, "XTENSION") == "IMAGE"):
+            return None
+        if card_int(self.cards, f"{prefix}NAXIS") != 2:
+            return None
+        columns, rows = (card_int(self.cards, f"{prefix}NAXIS{axis}") for axis in (1, 2))
+        return (rows, columns) if rows and columns else None
+
+    @property
+    def is_compressed(self) -> bool:
+        """Whether the HDU is a tile-compressed image."""
+        return self.cards.get("ZIMAGE", "").strip().startswith("T")
+
+
+def card_text(cards: Mapping[str, str], keyword: str) -> str | None:
+    """Return the text of a string-valued card, `None` where it is absent or not a string."""
+    field = cards.get(keyword, "").lstrip()
+    if not field.startswith("'"):
+        return None
+    return field[1:].replace("''", "\0").partition("'")[0].replace("\0", "'").strip()
+
+
+def card_int(cards: Mapping[str, str], keyword: str) -> int | None:
+    """Return the value of an integer card, `None` where it is absent or not an integer."""
+    try:
+        return int(cards.get(keyword, "").partition("/")[0])
+    except ValueError:
+        return None
+
+
+def scan_hdus(path: str | os.PathLike[str]) -> list[Hdu]:
+    """Return where the HDUs of a FITS file lie, with their cards, without reading any data unit.
+
+    Parameters
+    ----------
+    path
+        The file, on a local file system, plain or gzip-compressed; one that is compressed is decompressed to
+        its end, which takes a few tenths of a second.
+
+    Raises
+    ------
+    RefusedError
+        If the file is not FITS or is cut short.
+    OSError
+        If the file cannot be read.
+    """
+    name = Path(path).name
+    hdus: list[Hdu] = []
+    with open_fits(path) as (stream, size):
+        check_is_fits(stream, size, name)
+        start = 0
+        while start < size:
+            hdu = _scan_hdu(stream, start, size, len(hdus), name)
+            hdus.append(hdu)
+            start = hdu.next_start
+            if start > size:
+                raise RefusedError(
+                    f"{name} is cut short: {hdu.label} ends at byte {start}, the file at byte {size}."
+                )
+        # Only this makes a decompressor check the rest of its stream.
+        stream.seek(size - 1)
+        if not stream.read(1):
+            raise RefusedError(f"{name} is cut short.")
+    return hdus
+
+
+def _scan_hdu(stream: BinaryIO, start: int, size: int, index: int, name: str) -> Hdu:
+    header = read_header_cards(stream, start, size, name, f"HDU {index}")
+    text = header.decode("latin-1")
+    cards = {
+        text[at : at + 8].rstrip(): text[at + 10 : at + CARD]
+        for at in range(0, len(text), CARD)
+        if text[at + 8] == "="
+    }
+    hdu = Hdu(index, cards, start + -(-(len(header) + CARD) // BLOCK) * BLOCK, 0)
+    axes = [card_int(cards, f"NAXIS{axis}") for axis in range(1, (card_int(cards, "NAXIS") or 0) + 1)]
+    bitpix = card_int(cards, "BITPIX")
+    if bitpix is None or any(axis is None or axis < 0 for axis in axes):
+        raise RefusedError(f"{name}: {hdu.label} does not say how large its data are (BITPIX, NAXIS cards).")
+    count = 1 if axes else 0
+    for axis in axes:
+        count *= axis or 0
+    groups = card_int(cards, "GCOUNT") or 1
+    return dataclasses.replace(
+        hdu, data_size=abs(bitpix) // 8 * groups * ((card_int(cards, "PCOUNT") or 0) + count)
+    )
