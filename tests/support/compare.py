@@ -9,11 +9,10 @@ from typing import Any
 
 import numpy as np
 from astropy.table import Table
-from matplotlib.image import imread
-
 from lsst.daf.butler import Butler, ButlerLogRecords, DatasetRef
 from lsst.images import Image, MaskedImage
 from lsst.pipe.base import TaskMetadata
+from matplotlib.image import imread
 
 _UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
 _SECONDS = re.compile(r"\d+\.\d+ seconds")

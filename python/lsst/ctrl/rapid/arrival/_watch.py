@@ -40,17 +40,21 @@ class DirectoryWatch:
     on_arrival
         Called in a thread of the watch.
     polling
-        Look at the directories every second instead of being told by the operating system, where that does not work (NFS).
+        Look at the directories every second instead of being told by the operating system, where that does
+        not work (NFS).
 
     Notes
     -----
-    A file is an arrival when its writer has closed it or it was renamed into place; with polling, when its size and time
-    have not changed from one look to the next.  Dot-files and other suffixes are left aside.  What is there at the start
-    is told first, oldest first.  A file may be told more than once (it was there at the start and was written anew, or
-    renamed within the directories); each path that holds a raw is told at least once.
+    A file is an arrival when its writer has closed it or it was renamed into place; with polling, when
+    its size and time have not changed from one look to the next.  Dot-files and other suffixes are left
+    aside.  What is there at the start is told first, oldest first.  A file may be told more than once (it was
+    there at the start and was written anew, or renamed within the directories); each path that holds a raw is
+    told at least once.
     """
 
-    def __init__(self, folders: Sequence[Path], on_arrival: Callable[[Arrival], None], *, polling: bool = False) -> None:
+    def __init__(
+        self, folders: Sequence[Path], on_arrival: Callable[[Arrival], None], *, polling: bool = False
+    ) -> None:
         self._folders = [folder.absolute() for folder in folders]
         self._on_arrival = on_arrival
         self._polling = polling
@@ -162,7 +166,9 @@ def _is_being_written(path: Path) -> bool | None:
 class _Handler(FileSystemEventHandler):
     """Turns the operating system's events into paths: of files that are whole, and of those that may not be."""
 
-    def __init__(self, whole: Callable[[Path], None], unsure: Callable[[Path], None], *, polling: bool) -> None:
+    def __init__(
+        self, whole: Callable[[Path], None], unsure: Callable[[Path], None], *, polling: bool
+    ) -> None:
         self._whole = whole
         self._unsure = unsure
         self._polling = polling
@@ -175,7 +181,9 @@ class _Handler(FileSystemEventHandler):
         elif is_raw_name(path):
             if event.event_type in {"moved", "closed"} and not self._polling:
                 self._whole(path)
-            elif event.event_type == "created" or (event.event_type in {"moved", "modified"} and self._polling):
+            elif event.event_type == "created" or (
+                event.event_type in {"moved", "modified"} and self._polling
+            ):
                 # A link is whole when it is made; a file that its writer has just made is told when it is closed.
                 self._unsure(path)
 

@@ -79,9 +79,10 @@ class Conductor:
 
     Notes
     -----
-    Newest exposure first.  A gather runs when every expected detector has ended, or, after the deadline, every one that
-    has come.  A failed detector counts as ended.  A detector goes back to the worker that it was on before, unless that one
-    is busy and another is free.  No shard runs twice at once, and none that ended runs again.
+    Newest exposure first.  A gather runs when every expected detector has ended, or, after the
+    deadline, every one that has come.  A failed detector counts as ended.  A detector goes back to the worker
+    that it was on before, unless that one is busy and another is free.  No shard runs twice at once, and none
+    that ended runs again.
 
     The class has no clock and does no I/O: the same events at the same times give the same decisions.
     """
@@ -144,9 +145,16 @@ class Conductor:
         found = self._exposures.get(place)
         if found is None:
             found = _Exposure(
-                pipeline, instrument, exposure, self._steps[pipeline], newness, deadline=now + self._gather_deadline
+                pipeline,
+                instrument,
+                exposure,
+                self._steps[pipeline],
+                newness,
+                deadline=now + self._gather_deadline,
             )
             self._exposures[place] = found
+        elif found.newness is None:
+            found.newness = newness
         found.arrived.add(detector)
         self._active[place] = found
         return self._advance(found, now)
@@ -160,7 +168,7 @@ class Conductor:
                 shard.instrument,
                 shard.exposure,
                 self._steps[shard.pipeline],
-                0.0,
+                None,
                 deadline=now + self._gather_deadline,
             )
             self._exposures[shard.instrument, shard.exposure] = found
@@ -175,15 +183,21 @@ class Conductor:
             self._free[worker] = None
         return self._end(shard, _State.FAILED if failed else _State.DONE, now)
 
-    def lost(self, shard: Shard, reason: str, now: float) -> None:
-        """The worker of a shard is gone: the shard is tried again, or given up."""
+    def lost(self, shard: Shard, reason: str, now: float) -> Sequence[Shard]:
+        """The worker of a shard is gone: the shard is tried again, or given up.
+
+        Returns
+        -------
+        shards
+            Those that giving it up made ready for the first time: it counts as ended in its exposure's gather.
+        """
         del self._running[shard]
         attempt = self._tries[shard]
         if attempt < self._attempts:
             self._exposures[shard.instrument, shard.exposure].make_ready(shard)
-            return
+            return []
         self._given_up.append(Give(shard, f"{reason} (attempt {attempt} of {self._attempts})", attempt))
-        self._end(shard, _State.FAILED, now)
+        return self._end(shard, _State.FAILED, now)
 
     def tick(self, now: float) -> Sequence[Shard]:
         """Time has passed; returns the gathers whose deadline made them ready."""
@@ -282,7 +296,9 @@ class Conductor:
             moved = False
             for rule in found.rules:
                 for detector in sorted(found.arrived) if rule.per_detector else [None]:
-                    if (rule.label, detector) in found.states or not self._may_run(found, rule, detector, now):
+                    if (rule.label, detector) in found.states or not self._may_run(
+                        found, rule, detector, now
+                    ):
                         continue
                     shard = found.shard(rule.label, detector)
                     if found.blocked(rule, detector):
@@ -300,10 +316,16 @@ class Conductor:
         if rule.per_detector:
             return all(found.has_ended(found.rule(label), detector) for label in rule.after)
         complete = self._expected[found.instrument] <= found.arrived or now >= found.deadline
-        return complete and bool(found.arrived) and all(found.all_ended(found.rule(label)) for label in rule.after)
+        return (
+            complete
+            and bool(found.arrived)
+            and all(found.all_ended(found.rule(label)) for label in rule.after)
+        )
 
     def _newest_with_work(self) -> _Exposure | None:
-        return max((found for found in self._active.values() if found.ready), key=lambda f: f.newness, default=None)
+        return max(
+            (found for found in self._active.values() if found.ready), key=lambda f: f.newness, default=None
+        )
 
     def _place(self, found: _Exposure) -> tuple[Shard, str]:
         """Return the next shard of an exposure and its worker: gathers first, then detectors that a free worker knows."""
@@ -333,7 +355,7 @@ class _Exposure:
         instrument: str,
         exposure: int,
         rules: Iterable[StepRule],
-        newness: float,
+        newness: float | None,
         deadline: float,
     ) -> None:
         self.pipeline = pipeline
@@ -376,7 +398,11 @@ class _Exposure:
         for earlier in map(self.rule, rule.after):
             if not earlier.per_detector and self.state(earlier.label, None) is _State.FAILED:
                 return True
-            if earlier.per_detector and rule.per_detector and self.state(earlier.label, detector) is _State.FAILED:
+            if (
+                earlier.per_detector
+                and rule.per_detector
+                and self.state(earlier.label, detector) is _State.FAILED
+            ):
                 return True
         return False
 

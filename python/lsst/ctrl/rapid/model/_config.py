@@ -112,5 +112,6 @@ def load_rapid_file(pipeline: Path) -> RapidFile:
         rapid = rapid.model_copy(update={"pipelines": (PipelineChoice(pipeline=pipeline.name),)})
     for choice in rapid.pipelines:
         if not (pipeline.parent / choice.pipeline).exists():
-            raise InputError(f"{path}: there is no pipeline {choice.pipeline!r} in {pipeline.parent}.")
+            source = path if path.exists() else pipeline
+            raise InputError(f"{source}: there is no pipeline {choice.pipeline!r} in {pipeline.parent}.")
     return rapid

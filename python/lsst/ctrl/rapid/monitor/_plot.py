@@ -27,14 +27,22 @@ def plot_latency(report: Report, path: Path) -> None:
     """
     figure = Figure(figsize=(11, 7), layout="constrained")
     FigureCanvasAgg(figure)
-    timeline, overhead, latency = figure.subplot_mosaic([["a", "a"], ["b", "c"]], height_ratios=[1.2, 1]).values()
+    timeline, overhead, latency = figure.subplot_mosaic(
+        [["a", "a"], ["b", "c"]], height_ratios=[1.2, 1]
+    ).values()
     _draw_timeline(timeline, report)
     parts = [shard.overhead for shard in report.shards if shard.overhead is not None]
-    _draw_histogram(overhead, [part.overhead_ms for part in parts], "overhead: file closed to started, ms\n(no free worker left out)")
+    _draw_histogram(
+        overhead,
+        [part.overhead_ms for part in parts],
+        "overhead: file closed to started, ms\n(no free worker left out)",
+    )
     committed = [
         1e3 * (shard.times.committed - shard.times.file_closed)
         for shard in report.shards
-        if shard.times.committed is not None and shard.times.file_closed is not None and shard.overhead is not None
+        if shard.times.committed is not None
+        and shard.times.file_closed is not None
+        and shard.overhead is not None
     ]
     _draw_histogram(latency, committed, "file closed to committed, ms")
     figure.suptitle(
@@ -49,13 +57,26 @@ def _draw_timeline(axes, report: Report) -> None:  # type: ignore[no-untyped-def
     workers = sorted({shard.worker for shard in report.shards if shard.worker})
     for outcome, colour in _COLOURS.items():
         bars = [
-            (workers.index(shard.worker), shard.times.started - report.started, shard.times.finished - shard.times.started)
+            (
+                workers.index(shard.worker),
+                shard.times.started - report.started,
+                shard.times.finished - shard.times.started,
+            )
             for shard in report.shards
             if shard.outcome is outcome and shard.worker and shard.times.started and shard.times.finished
         ]
         if bars:
             rows, begins, widths = zip(*bars, strict=True)
-            axes.barh(rows, widths, left=begins, color=colour, height=0.8, label=str(outcome), edgecolor="white", lw=0.2)
+            axes.barh(
+                rows,
+                widths,
+                left=begins,
+                color=colour,
+                height=0.8,
+                label=str(outcome),
+                edgecolor="white",
+                lw=0.2,
+            )
     axes.set_yticks(range(len(workers)), workers)
     axes.set_xlabel("seconds since the start")
     axes.set_title("shards on their workers")
@@ -70,6 +91,8 @@ def _draw_histogram(axes, values: list[float], label: str) -> None:  # type: ign
         axes.hist(np.clip(values, low, None), bins=bins, color="#33658a")
         axes.set_xscale("log")
         axes.axvline(float(np.median(values)), color="k", lw=1)
-        axes.set_title(f"median {np.median(values):.1f}, 99 % {np.percentile(values, 99):.1f} (n = {len(values)})")
+        axes.set_title(
+            f"median {np.median(values):.1f}, 99 % {np.percentile(values, 99):.1f} (n = {len(values)})"
+        )
     axes.set_xlabel(label)
     axes.set_ylabel("shards")

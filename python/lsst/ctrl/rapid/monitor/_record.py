@@ -10,7 +10,18 @@ from pathlib import Path
 
 import numpy as np
 
-from ..model import Model, Outcome, OverheadParts, Percentiles, RefusedFile, Report, Shard, ShardReport, Summary, Times
+from ..model import (
+    Model,
+    Outcome,
+    OverheadParts,
+    Percentiles,
+    RefusedFile,
+    Report,
+    Shard,
+    ShardReport,
+    Summary,
+    Times,
+)
 from ._free import FreeWorkerClock
 
 
@@ -103,7 +114,11 @@ class RunRecord:
             interrupted=interrupted,
             summary=Summary(
                 exposures=len(exposures),
-                shards={outcome: self.outcomes.get(outcome, 0) for outcome in Outcome if outcome != Outcome.REFUSED},
+                shards={
+                    outcome: self.outcomes.get(outcome, 0)
+                    for outcome in Outcome
+                    if outcome != Outcome.REFUSED
+                },
                 missing=self.missing,
                 refused_files=len(self._refused),
                 datasets_committed=sum(shard.datasets for shard in shards),
@@ -135,4 +150,9 @@ def _percentiles(values: Iterable[float]) -> Percentiles:
 
 
 def _by_time(reports: Mapping[Shard, ShardReport]):  # type: ignore[no-untyped-def]  # a key function
-    return lambda shard: (reports[shard].times.finished or 0.0, shard.step, shard.exposure, shard.detector or -1)
+    return lambda shard: (
+        reports[shard].times.finished or 0.0,
+        shard.step,
+        shard.exposure,
+        shard.detector or -1,
+    )

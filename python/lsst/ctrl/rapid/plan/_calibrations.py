@@ -42,9 +42,9 @@ class Calibrations:
 
     Notes
     -----
-    For a moment the dataset of the first collection in chain order with a validity range that overlaps it is the right
-    one, as `lsst.daf.butler.Butler.find_dataset` has it.  Keeping "the" range of the last hit would be wrong: a later
-    certification in an earlier collection may shadow a part of it.
+    For a moment the dataset of the first collection in chain order with a validity range that overlaps
+    it is the right one, as `lsst.daf.butler.Butler.find_dataset` has it.  Keeping "the" range of the last hit
+    would be wrong: a later certification in an earlier collection may shadow a part of it.
 
     `refresh` queries the database; `find` does not.
     """
@@ -63,7 +63,9 @@ class Calibrations:
             name: rank
             for rank, name in enumerate(butler.collections.query(self._collections, flatten_chains=True))
         }
-        read = {name: _read(butler, dataset_type, ranks) for name, dataset_type in self._dataset_types.items()}
+        read = {
+            name: _read(butler, dataset_type, ranks) for name, dataset_type in self._dataset_types.items()
+        }
         self._certifications = read
         for name, by_data_id in read.items():
             _LOG.info("Calibration %s: %d certification(s) known.", name, sum(map(len, by_data_id.values())))
@@ -78,7 +80,9 @@ class Calibrations:
         }
         return list(found.values())
 
-    def find(self, dataset_type: str, data_id: DataCoordinate, timespan: Timespan | None) -> DatasetRef | None:
+    def find(
+        self, dataset_type: str, data_id: DataCoordinate, timespan: Timespan | None
+    ) -> DatasetRef | None:
         """Return the calibration that holds.
 
         Parameters
@@ -114,7 +118,9 @@ class Calibrations:
         return None if found is None else found.ref
 
 
-def _read(butler: Butler, dataset_type: DatasetType, ranks: Mapping[str, int]) -> Mapping[_Key, Sequence[_Certification]]:
+def _read(
+    butler: Butler, dataset_type: DatasetType, ranks: Mapping[str, int]
+) -> Mapping[_Key, Sequence[_Certification]]:
     found: defaultdict[_Key, list[_Certification]] = defaultdict(list)
     name = dataset_type.name
     searched = [

@@ -117,8 +117,8 @@ def compile_pipeline(path: Path, butler: Butler) -> CompiledPipeline:
     Raises
     ------
     InputError
-        If the pipeline cannot be loaded or resolved, or has a step or an input that cannot be planned from memory; the
-        message names it.
+        If the pipeline cannot be loaded or resolved, or has a step or an input that cannot be planned from
+        memory; the message names it.
     """
     try:
         graph = Pipeline.from_uri(str(path)).to_graph()
@@ -131,9 +131,7 @@ def compile_pipeline(path: Path, butler: Butler) -> CompiledPipeline:
     steps = []
     for label, tasks in members.items():
         dimensions = (
-            graph.steps.get_dimensions(label)
-            if label in graph.steps
-            else universe.conform(_INFERRED[label])
+            graph.steps.get_dimensions(label) if label in graph.steps else universe.conform(_INFERRED[label])
         )
         _check_dimensions(path, label, dimensions, [graph.tasks[task] for task in tasks])
         inputs = {
@@ -207,7 +205,9 @@ def _classify(
     )
 
 
-def _producing_steps(graph: PipelineGraph, step_of: Mapping[str, str], inputs: Mapping[str, InputKind]) -> Iterable[str]:
+def _producing_steps(
+    graph: PipelineGraph, step_of: Mapping[str, str], inputs: Mapping[str, InputKind]
+) -> Iterable[str]:
     for name, kind in inputs.items():
         if kind is InputKind.EARLIER_STEP:
             producer = graph.producer_of(name)
@@ -223,8 +223,9 @@ def _in_order(path: Path, steps: list[Step]) -> list[Step]:
         done = {step.label for step in ordered}
         ready = [step for step in left if step.after <= done]
         if not ready:
-            raise InputError(f"{path}: steps {', '.join(s.label for s in left)} read each other's outputs in a circle.")
+            raise InputError(
+                f"{path}: steps {', '.join(s.label for s in left)} read each other's outputs in a circle."
+            )
         ordered += ready
         left = [step for step in left if step not in ready]
     return ordered
-

@@ -29,8 +29,8 @@ class ShardInputs:
     Attributes
     ----------
     refs
-        Datasets by the name of their type, in the repository's definition, with expanded data IDs: the trigger, those of
-        earlier steps, calibrations and init-inputs.
+        Datasets by the name of their type, in the repository's definition, with expanded data IDs: the
+        trigger, those of earlier steps, calibrations and init-inputs.
     records
         Datastore records of all of them, by datastore.
     """
@@ -96,7 +96,8 @@ def instantiate(
         node = graph.tasks[label]
         for data_id in _data_ids(node, shard, refs, records):
             helper = AdjustQuantumHelper(
-                inputs=_adapted_inputs(graph, node, data_id, refs), outputs=_new_outputs(graph, node, data_id, run)
+                inputs=_adapted_inputs(graph, node, data_id, refs),
+                outputs=_new_outputs(graph, node, data_id, run),
             )
             try:
                 helper.adjust_in_place(node.get_connections(), label, data_id)

@@ -82,14 +82,18 @@ class RecordStore:
             record = self.get(element, *key)
             if record is None:
                 if definition.has_own_table:
-                    named = ", ".join(f"{n}={v!r}" for n, v in zip(definition.required.names, key, strict=True))
+                    named = ", ".join(
+                        f"{n}={v!r}" for n, v in zip(definition.required.names, key, strict=True)
+                    )
                     raise LookupError(f"There is no record of {element} for {named}.")
                 record = definition.RecordClass(**{definition.primary_key.name: key[-1]})
                 self.add([record])
             records[element] = record
             for name in definition.implied.names:
                 known[name] = getattr(record, name)
-        coordinate = DataCoordinate.from_full_values(dimensions, tuple(known[n] for n in dimensions.data_coordinate_keys))
+        coordinate = DataCoordinate.from_full_values(
+            dimensions, tuple(known[n] for n in dimensions.data_coordinate_keys)
+        )
         return coordinate.expanded(records)
 
 
@@ -101,4 +105,3 @@ def record_to_json(record: DimensionRecord) -> str:
 def records_from_json(texts: Iterable[str], universe: DimensionUniverse) -> list[DimensionRecord]:
     """Read records out of a message."""
     return [DimensionRecord.from_json(text, universe=universe) for text in texts]
-

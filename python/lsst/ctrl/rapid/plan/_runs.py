@@ -14,8 +14,8 @@ from lsst.pipe.base.pipeline_graph import PipelineGraph
 def payload_hash(graph: PipelineGraph) -> str:
     """Return a short hash of a pipeline, its configs and its payloads' versions.
 
-    A change of any of them gives another RUN, so that one RUN never mixes two of them.  Versions of other packages do
-    not count: a RUN may be continued after the environment was updated.
+    A change of any of them gives another RUN, so that one RUN never mixes two of them.  Versions of other
+    packages do not count: a RUN may be continued after the environment was updated.
     """
     digest = hashlib.sha256()
     for label, node in sorted(graph.tasks.items()):

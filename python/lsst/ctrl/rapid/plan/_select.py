@@ -43,8 +43,8 @@ class Selector:
     Parameters
     ----------
     where
-        Expression on the dimensions of an exposure, like ``exposure.observation_type = 'science'``; an empty one selects
-        everything.
+        Expression on the dimensions of an exposure, like ``exposure.observation_type = 'science'``; an empty
+        one selects everything.
     universe
         The repository's dimensions.
     source
@@ -63,9 +63,13 @@ class Selector:
             return
         context = IdentifierContext(universe.conform(["exposure"]), frozenset())
         try:
-            self._predicate = convert_expression_string_to_predicate(where, context=context, universe=universe)
+            self._predicate = convert_expression_string_to_predicate(
+                where, context=context, universe=universe
+            )
         except (InvalidQueryError, LookupError, ValueError) as err:
-            raise InputError(f"{source}: the expression {where!r} is not valid: {' '.join(str(err).split())}") from None
+            raise InputError(
+                f"{source}: the expression {where!r} is not valid: {' '.join(str(err).split())}"
+            ) from None
 
     def __call__(self, records: Mapping[str, DimensionRecord]) -> bool:
         """Tell whether the exposure with these records, by element, is selected.
@@ -146,13 +150,21 @@ class _Evaluator(PredicateVisitor[bool | None, bool | None, bool | None]):
         return operand.visit(self._value) is None
 
     def visit_in_container(
-        self, member: tree.ColumnExpression, container: tuple[tree.ColumnExpression, ...], flags: PredicateVisitFlags
+        self,
+        member: tree.ColumnExpression,
+        container: tuple[tree.ColumnExpression, ...],
+        flags: PredicateVisitFlags,
     ) -> bool | None:
         value = member.visit(self._value)
         return None if value is None else value in [item.visit(self._value) for item in container]
 
     def visit_in_range(
-        self, member: tree.ColumnExpression, start: int, stop: int | None, step: int, flags: PredicateVisitFlags
+        self,
+        member: tree.ColumnExpression,
+        start: int,
+        stop: int | None,
+        step: int,
+        flags: PredicateVisitFlags,
     ) -> bool | None:
         value = member.visit(self._value)
         if value is None:
@@ -162,7 +174,9 @@ class _Evaluator(PredicateVisitor[bool | None, bool | None, bool | None]):
     def visit_in_query_tree(self, *args: Any, **kwargs: Any) -> bool | None:
         raise InputError("An expression that selects exposures cannot hold a query.")
 
-    def apply_logical_not(self, original: Any, result: bool | None, flags: PredicateVisitFlags) -> bool | None:
+    def apply_logical_not(
+        self, original: Any, result: bool | None, flags: PredicateVisitFlags
+    ) -> bool | None:
         return None if result is None else not result
 
     def apply_logical_or(

@@ -1,0 +1,121 @@
+"""Files that are never seen half written."""
+
+from __future__ import annotations
+
+__all__ = ("StagedRaw", "encode_segments", "write_atomically")
+
+import dataclasses
+import os
+from pathlib import Path
+
+import fitsio
+
+from ._header import image_header, segment_cards
+from ._render import Rendered
+
+_BLOCK = 2880
+
+
+def encode_segments(rendered: Rendered, *, compress: bool) -> bytes:
+    """Return the image HDUs of a raw as they are in the file.
+
+    Parameters
+    ----------
+    rendered
+        The detector.
+    compress
+        Whether they are tile-compressed: RICE_1, a tile for each row.
+    """
+    return _compressed(rendered) if compress else _plain(rendered)
+
+
+def _plain(rendered: Rendered) -> bytes:
+    parts: list[bytes] = []
+    for segment, pixels in zip(rendered.layout.segments, rendered.segments.astype(">i4"), strict=True):
+        parts += (image_header(rendered.layout, segment), pixels.tobytes(), bytes(-pixels.nbytes % _BLOCK))
+    return b"".join(parts)
+
+
+def _compressed(rendered: Rendered) -> bytes:
+    columns = rendered.layout.raw_shape[1]
+    # In memory, since CFITSIO gives brackets in a file's name a meaning of their own.
+    with fitsio.FITS("mem://", "rw") as fits:
+        for segment, pixels in zip(rendered.layout.segments, rendered.segments, strict=True):
+            cards = [
+                {"name": keyword, "value": value, "comment": ""}
+                for keyword, value in segment_cards(rendered.layout, segment).items()
+                if keyword != "EXTNAME"
+            ]
+            fits.write(pixels, header=cards, extname=segment.name, compress="rice", tile_dims=(1, columns))
+        encoded = bytes(fits.read_raw())
+    # What precedes the first image is an empty primary HDU of one block, which ours replaces.
+    return encoded[_BLOCK:]
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class StagedRaw:
+    """A raw whose pixels are on disk under a hidden name, until the shutter has closed.
+
+    Attributes
+    ----------
+    temporary
+        The hidden name.
+    path
+        Its name when it is complete.
+    detector
+        Number of the detector.
+    """
+
+    temporary: Path
+    path: Path
+    detector: int
+
+    def write(self, header: bytes, images: bytes) -> None:
+        """Write header and images under the hidden name."""
+        with self.temporary.open("wb") as stream:
+            stream.write(header)
+            stream.write(images)
+
+    def close(self, header: bytes) -> None:
+        """Put the final header, as long as the first, in place and give the file its name."""
+        with self.temporary.open("r+b") as stream:
+            stream.write(header)
+        self.temporary.replace(self.path)
+
+    def discard(self) -> None:
+        """Remove what was not closed."""
+        self.temporary.unlink(missing_ok=True)
+
+    @classmethod
+    def at(cls, path: Path, detector: int) -> StagedRaw:
+        """Return where a raw is staged: beside its final place.
+
+        Raises
+        ------
+        FileExistsError
+            If there is such a raw already.
+        """
+        if path.exists():
+            raise FileExistsError(
+                f"There is a raw {path} already: simulate into another folder or from another first_seq_num."
+            )
+        return cls(path.with_name(f".{path.name}.{os.getpid()}.tmp"), path, detector)
+
+
+def write_atomically(path: Path, text: str) -> None:
+    """Write a text file that is there whole or not at all.
+
+    Parameters
+    ----------
+    path
+        The file; its folder is created.
+    text
+        All of it.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        temporary.write_text(text, encoding="utf-8")
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)

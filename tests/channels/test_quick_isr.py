@@ -1,0 +1,160 @@
+"""What the quick reduction makes of a raw whose signal is known."""
+
+from __future__ import annotations
+
+import astropy.units as u
+import numpy as np
+import pytest
+from lsst.images import Image
+
+from lsst.ctrl.rapid.channels import QuickIsrConfig, QuickIsrTask
+
+
+def task(**config: object) -> QuickIsrTask:
+    return QuickIsrTask(config=QuickIsrConfig(**config))
+
+
+def plane(image, name: str) -> np.ndarray:
+    return np.asarray(image.mask.get(name))
+
+
+def gains(maker, gain: float = 1.5, noise: float = 4.0) -> dict[str, dict[str, float]]:
+    return {f"C{row}{column}": {"gain": gain, "read_noise": noise} for row in (0, 1) for column in range(2)}
+
+
+def frozen(image: Image) -> Image:
+    image.array.setflags(write=False)
+    return image
+
+
+@pytest.mark.parametrize("vendor", ["E2V", "ITL"])
+@pytest.mark.parametrize("overscan", ["median", "mean"])
+def test_every_pixel_has_the_signal_that_fell_on_it(make_raw, vendor, overscan):
+    maker = make_raw(vendor=vendor)
+    signal = np.arange(maker.shape[0] * maker.shape[1], dtype=float).reshape(maker.shape)
+    result = task(overscan=overscan).run(maker(signal, row_drift=2.0), amplifier_gain=gains(maker)).image
+    np.testing.assert_allclose(result.image.array, 1.5 * signal, atol=1e-3)
+    assert result.image.array.dtype == np.float32
+    assert result.unit == u.electron
+    assert not result.mask.array.any()
+
+
+def test_calibrations_are_applied_and_not_modified(make_raw):
+    maker = make_raw()
+    rng = np.random.default_rng(2)
+    electrons = 500.0
+    bias = rng.integers(-20, 20, maker.shape).astype(np.float32)
+    dark = rng.integers(0, 4, maker.shape).astype(np.float32)
+    flat = rng.uniform(0.8, 1.2, maker.shape).astype(np.float32)
+    signal = electrons * flat / 1.5 + bias + dark * 31.0
+    raw = maker(signal)
+    before = [segment.array.copy() for segment in raw.segments]
+    for segment in raw.segments:
+        segment.array.setflags(write=False)
+    inputs = {"bias": bias, "dark": dark, "flat": flat}
+    images = {name: frozen(Image(array.copy())) for name, array in inputs.items()}
+    result = task(measureReadNoise=False).run(raw, amplifier_gain=gains(maker), **images).image
+
+    # The raw holds whole ADU.
+    np.testing.assert_allclose(result.image.array, electrons, atol=0.76 * 1.5 / 0.8)
+    expected = (result.image.array * flat + dark * 31.0 * 1.5 + 4.0**2) / flat**2
+    np.testing.assert_allclose(result.variance.array, expected, rtol=1e-5)
+    for name, array in inputs.items():
+        np.testing.assert_array_equal(images[name].array, array)
+    for segment, array in zip(raw.segments, before, strict=True):
+        np.testing.assert_array_equal(segment.array, array)
+
+
+def test_noise_is_measured_in_the_overscan(make_raw):
+    maker = make_raw(rows=200, columns=16)
+    result = task().run(maker(0.0, noise=6.0, row_drift=3.0), amplifier_gain=gains(maker)).image
+    assert np.sqrt(result.variance.array.min()) == pytest.approx(9.0, rel=0.05)
+    assert result.metadata["mean_read_noise"] == pytest.approx(9.0, rel=0.05)
+
+
+def test_saturated_pixels_are_marked_and_grown(make_raw):
+    maker = make_raw(saturation=60_000.0)
+    signal = np.zeros(maker.shape)
+    signal[30, 20] = 70_000.0
+    result = task(growSaturation=1).run(maker(signal), amplifier_gain=gains(maker)).image
+    rows, columns = np.nonzero(plane(result, "SAT"))
+    assert sorted(zip(rows, columns, strict=True)) == [(y, x) for y in (29, 30, 31) for x in (19, 20, 21)]
+    single = task(growSaturation=0).run(maker(signal), amplifier_gain=gains(maker)).image
+    assert plane(single, "SAT").sum() == 1
+
+
+def test_a_full_well_is_saturated_below_the_converter(make_raw):
+    maker = make_raw(saturation=200_000.0)
+    signal = np.zeros(maker.shape)
+    signal[3, 0], signal[5, 4] = 90_000.0, 70_000.0
+    config = {"growSaturation": 0, "fullWell": 120_000.0}
+    result = task(**config).run(maker(signal), amplifier_gain=gains(maker)).image
+    assert np.argwhere(plane(result, "SAT")).tolist() == [[3, 0]]
+
+
+def test_useless_calibrations_mark_bad_pixels(make_raw):
+    maker = make_raw()
+    bias, dark, flat = np.zeros(maker.shape), np.zeros(maker.shape), np.ones(maker.shape)
+    bias[1, 1], dark[2, 2], dark[3, 3], flat[4, 4], flat[5, 5] = np.nan, np.inf, 50.0, 0.0, np.nan
+    calibrations = {"bias": Image(bias), "dark": Image(dark), "flat": Image(flat)}
+    result = task().run(maker(100.0), amplifier_gain=gains(maker), **calibrations).image
+    assert np.argwhere(plane(result, "BAD")).tolist() == [[n, n] for n in range(1, 6)]
+    assert np.isfinite(result.image.array).all()
+
+
+def test_an_amplifier_that_is_not_there_has_no_data(make_raw):
+    maker = make_raw()
+    result = task().run(maker(100.0, skip=[3]), amplifier_gain=gains(maker)).image
+    absent = np.zeros(maker.shape, dtype=bool)
+    absent[24:, 16:] = True
+    np.testing.assert_array_equal(plane(result, "NO_DATA"), absent)
+    np.testing.assert_array_equal(np.isnan(result.image.array), absent)
+
+
+def test_nominal_gain_serves_without_a_calibration(make_raw):
+    maker = make_raw(gain=2.0, read_noise=5.0)
+    result = task(measureReadNoise=False).run(maker(100.0)).image
+    np.testing.assert_allclose(result.image.array, 200.0)
+    np.testing.assert_allclose(result.variance.array, 225.0)
+
+
+def test_without_gain_the_image_is_in_adu(make_raw):
+    result = task(doGain=False).run(make_raw()(100.0)).image
+    np.testing.assert_allclose(result.image.array, 100.0)
+    assert result.unit == u.adu
+
+
+def test_a_calibration_of_another_shape_is_named(make_raw, observation):
+    flat = Image(np.ones((10, 20)))
+    with pytest.raises(ValueError, match=r"flat.*exposure=2026112200012, detector=94.*20 x 10.*32 x 48"):
+        task().run(make_raw()(1.0), flat=flat, observation=observation)
+
+
+def test_a_raw_without_dark_time_is_named(make_raw, observation):
+    maker = make_raw()
+    dark = Image(np.zeros(maker.shape))
+    raw = maker(1.0, header={})
+    known = task().run(raw, dark=dark, observation=observation).image
+    assert known.metadata["dark_time_subtracted"] == 31.0
+    with pytest.raises(ValueError, match=r"dark time of .*detector=94.*DARKTIME"):
+        task().run(raw, dark=dark)
+
+
+def test_facts_travel_with_the_image(make_raw, observation):
+    metadata = task().run(make_raw()(1.0), observation=observation).image.metadata
+    assert metadata["physical_filter"] == "r_57"
+    assert metadata["exposure_time"] == 30.0
+    assert metadata["detector"] == 94
+
+
+@pytest.mark.parametrize(
+    ("switch", "dropped"),
+    [("doBias", "bias"), ("doDark", "dark"), ("doFlat", "flat"), ("doGain", "amplifier_gain")],
+)
+def test_calibrations_that_are_switched_off_are_not_asked_for(switch, dropped):
+    config = QuickIsrConfig()
+    connections = QuickIsrConfig.ConnectionsClass(config=config)
+    assert connections.prerequisiteInputs == {"bias", "dark", "flat", "amplifier_gain"}
+    setattr(config, switch, False)
+    connections = QuickIsrConfig.ConnectionsClass(config=config)
+    assert connections.prerequisiteInputs == {"bias", "dark", "flat", "amplifier_gain"} - {dropped}
