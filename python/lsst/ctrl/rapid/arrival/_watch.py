@@ -7,6 +7,7 @@ __all__ = ("RAW_SUFFIXES", "DirectoryWatch")
 import fcntl
 import logging
 import os
+import signal
 import stat
 import threading
 import time
@@ -14,7 +15,15 @@ from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from watchdog.events import FileSystemEvent, FileSystemEventHandler
+from watchdog.events import (
+    DirCreatedEvent,
+    DirMovedEvent,
+    FileClosedEvent,
+    FileCreatedEvent,
+    FileMovedEvent,
+    FileSystemEvent,
+    FileSystemEventHandler,
+)
 from watchdog.observers import Observer
 from watchdog.observers.api import BaseObserver
 from watchdog.observers.polling import PollingObserver
@@ -25,6 +34,15 @@ _LOG = logging.getLogger(__name__)
 
 RAW_SUFFIXES = (".fits", ".fits.fz", ".fits.gz", ".fz")
 """Names of raws end so; others are left aside."""
+
+_EVENTS: list[type[FileSystemEvent]] = [
+    FileCreatedEvent,
+    FileClosedEvent,
+    FileMovedEvent,
+    DirCreatedEvent,
+    DirMovedEvent,
+]
+"""What the operating system is asked to tell: not each write and each reader, which could overflow its queue."""
 
 _POLLING_SECONDS = 1.0
 _PATHS_KEPT = 100_000
@@ -76,9 +94,13 @@ class DirectoryWatch:
                 raise InputError(f"{folder}: there is no such folder to watch; make it, or name another one.")
             if not os.access(folder, os.R_OK | os.X_OK):
                 raise InputError(f"{folder}: the folder cannot be read.")
-        handler = _Handler(whole=self._tell, unsure=self._look_at, polling=self._polling)
+        handler = _Handler(
+            wanted=self._is_wanted, whole=self._tell, unsure=self._look_at, polling=self._polling
+        )
         for folder in self._folders:
-            self._observer.schedule(handler, str(folder), recursive=True)
+            self._observer.schedule(
+                handler, str(folder), recursive=True, event_filter=_EVENTS if not self._polling else None
+            )
         self._observer.start()
         self._settling.start()
         for path in self._present():
@@ -100,14 +122,22 @@ class DirectoryWatch:
         for folder in self._folders:
             for root, directories, names in os.walk(folder):
                 directories[:] = [name for name in directories if not name.startswith(".")]
-                for name in names:
-                    path = Path(root, name)
-                    if is_raw_name(path):
-                        try:
-                            found.append((path.stat().st_mtime, path))
-                        except OSError:
-                            continue
+                for path in (Path(root, name) for name in names):
+                    if not is_raw_name(path):
+                        continue
+                    try:
+                        found.append((path.stat().st_mtime, path))
+                    except OSError:
+                        continue
         return [path for _, path in sorted(found)]
+
+    def _is_wanted(self, path: Path) -> bool:
+        """Tell whether a path is that of a raw, in no hidden folder below a watched one."""
+        return is_raw_name(path) and any(
+            not any(part.startswith(".") for part in path.relative_to(folder).parts)
+            for folder in self._folders
+            if path.is_relative_to(folder)
+        )
 
     def _look_at(self, path: Path) -> None:
         """Tell a file that nobody announced as whole, at once if no process has it open for writing."""
@@ -147,11 +177,14 @@ def _is_being_written(path: Path) -> bool | None:
 
     A read lease is granted only on a file that nobody has open for writing (``fcntl(2)``).
     """
+    # A writer that opens the file while we hold the lease makes the kernel signal us; SIGIO, the default, would end
+    # the process, SIGURG is ignored unless somebody asks for it.
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
     except OSError:
         return None
     try:
+        fcntl.fcntl(descriptor, fcntl.F_SETSIG, signal.SIGURG)
         fcntl.fcntl(descriptor, fcntl.F_SETLEASE, fcntl.F_RDLCK)
         fcntl.fcntl(descriptor, fcntl.F_SETLEASE, fcntl.F_UNLCK)
     except BlockingIOError:
@@ -167,8 +200,14 @@ class _Handler(FileSystemEventHandler):
     """Turns the operating system's events into paths: of files that are whole, and of those that may not be."""
 
     def __init__(
-        self, whole: Callable[[Path], None], unsure: Callable[[Path], None], *, polling: bool
+        self,
+        wanted: Callable[[Path], bool],
+        whole: Callable[[Path], None],
+        unsure: Callable[[Path], None],
+        *,
+        polling: bool,
     ) -> None:
+        self._wanted = wanted
         self._whole = whole
         self._unsure = unsure
         self._polling = polling
@@ -178,7 +217,7 @@ class _Handler(FileSystemEventHandler):
         if event.is_directory:
             if event.event_type in {"created", "moved"}:
                 self._look_into(path)
-        elif is_raw_name(path):
+        elif self._wanted(path):
             if event.event_type in {"moved", "closed"} and not self._polling:
                 self._whole(path)
             elif event.event_type == "created" or (
@@ -192,7 +231,7 @@ class _Handler(FileSystemEventHandler):
         for root, _, names in os.walk(folder):
             for name in sorted(names):
                 path = Path(root, name)
-                if is_raw_name(path):
+                if self._wanted(path):
                     self._unsure(path)
 
 

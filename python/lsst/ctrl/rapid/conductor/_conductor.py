@@ -6,9 +6,13 @@ __all__ = ("Conductor", "Dispatch", "Give", "StepRule")
 
 import dataclasses
 import enum
+import math
 from collections.abc import Iterable, Mapping, Sequence
 
 from ..model import Shard
+
+_NOT_YET_KNOWN = -math.inf
+"""Newness of an exposure of which only shards that ended in an earlier run were told."""
 
 type _Place = tuple[str, int]
 """An exposure: instrument and number."""
@@ -153,7 +157,7 @@ class Conductor:
                 deadline=now + self._gather_deadline,
             )
             self._exposures[place] = found
-        elif found.newness is None:
+        elif found.newness == _NOT_YET_KNOWN:
             found.newness = newness
         found.arrived.add(detector)
         self._active[place] = found
@@ -168,7 +172,7 @@ class Conductor:
                 shard.instrument,
                 shard.exposure,
                 self._steps[shard.pipeline],
-                None,
+                _NOT_YET_KNOWN,
                 deadline=now + self._gather_deadline,
             )
             self._exposures[shard.instrument, shard.exposure] = found
@@ -202,6 +206,8 @@ class Conductor:
     def tick(self, now: float) -> Sequence[Shard]:
         """Time has passed; returns the gathers whose deadline made them ready."""
         due = [found for found in self._active.values() if now >= found.deadline]
+        for found in due:
+            found.overdue = True
         return [shard for found in due for shard in self._advance(found, now)]
 
     def close_gates(self, now: float) -> Sequence[Shard]:
@@ -209,6 +215,7 @@ class Conductor:
         ready: list[Shard] = []
         for found in list(self._active.values()):
             found.deadline = min(found.deadline, now)
+            found.overdue = True
             ready += self._advance(found, now)
         return ready
 
@@ -264,8 +271,9 @@ class Conductor:
 
     @property
     def next_deadline(self) -> float | None:
-        """When `tick` must be called at the latest."""
-        return min((found.deadline for found in self._active.values() if found.waits), default=None)
+        """When `tick` must be called at the latest; `None` when time alone opens no gate."""
+        waiting = (found.deadline for found in self._active.values() if found.waits and not found.overdue)
+        return min(waiting, default=None)
 
     def missing(self, instrument: str, exposure: int) -> frozenset[int]:
         """Return the expected detectors of an exposure that have not come."""
@@ -331,9 +339,10 @@ class Conductor:
         """Return the next shard of an exposure and its worker: gathers first, then detectors that a free worker knows."""
         strangers: Shard | None = None
         taken: Shard | None = None
+        for gather in (shard for shard in found.ready if shard.detector is None):
+            return gather, next(iter(self._free))
         for shard in found.ready:
-            if shard.detector is None:
-                return shard, next(iter(self._free))
+            assert shard.detector is not None, "Gathers were looked at before."
             at_home = self._affinity.get((shard.instrument, shard.detector))
             if at_home in self._free:
                 return shard, at_home
@@ -341,9 +350,9 @@ class Conductor:
                 strangers = strangers or shard
             else:
                 taken = taken or shard
-        shard = strangers or taken
-        assert shard is not None, "An exposure with work has a ready shard."
-        return shard, next(iter(self._free))
+        rest = strangers or taken
+        assert rest is not None, "An exposure with work has a ready shard."
+        return rest, next(iter(self._free))
 
 
 class _Exposure:
@@ -355,7 +364,7 @@ class _Exposure:
         instrument: str,
         exposure: int,
         rules: Iterable[StepRule],
-        newness: float | None,
+        newness: float,
         deadline: float,
     ) -> None:
         self.pipeline = pipeline
@@ -364,6 +373,7 @@ class _Exposure:
         self.rules = tuple(rules)
         self.newness = newness
         self.deadline = deadline
+        self.overdue = False
         self.arrived: set[int] = set()
         self.states: dict[tuple[str, int | None], _State] = {}
         self.ready: dict[Shard, None] = {}

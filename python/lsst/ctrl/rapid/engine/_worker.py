@@ -23,7 +23,9 @@ from lsst.daf.butler import (
 )
 from lsst.daf.butler._standalone_datastore import instantiate_standalone_datastore
 from lsst.daf.butler.cli.cliLog import CliLog
+from lsst.daf.butler.datastore import Datastore
 from lsst.daf.butler.datastore.record_data import DatastoreRecordData
+from lsst.daf.butler.datastores.fileDatastore import FileDatastore
 from lsst.pipe.base import ExecutionResources, TaskFactory
 from lsst.pipe.base.single_quantum_executor import SingleQuantumExecutor
 
@@ -157,7 +159,7 @@ class _WorkerState:
         self._task_factory = TaskFactory()
         for pipeline in setup.pipelines:
             for node in pipeline.graph.dataset_types.values():
-                _import_python_type(node.dataset_type.storageClass)
+                _import_what_is_used(node.dataset_type, self._datastore, self._storage_classes)
 
     def run(self, request: ShardRequest, started: float) -> ShardResponse:
         shard, pipeline = request.shard, self._pipelines[request.pipeline]
@@ -298,9 +300,16 @@ def _initialise_logging() -> None:
     CliLog.initLog(longlog=False, log_tty=False)
 
 
-def _import_python_type(storage_class: StorageClass) -> None:
-    """Import what a first read or write of this storage class would import."""
+def _import_what_is_used(
+    dataset_type: DatasetType, datastore: Datastore, storage_classes: StorageClassFactory
+) -> None:
+    """Import what a first read or write of this type would import: Python types, formatters, converters."""
+    storage_class = dataset_type.storageClass
     try:
-        _ = storage_class.pytype
+        storage_class.can_convert(storage_classes.getStorageClass("StructuredDataDict"))
     except ImportError:
         _LOG.debug("The Python type of %s is not here.", storage_class)
+        return
+    for store in getattr(datastore, "datastores", [datastore]):
+        if isinstance(store, FileDatastore):
+            store.formatterFactory.getFormatterClass(dataset_type)

@@ -6,6 +6,7 @@ from ._filters import filter_band, known_filters, physical_filter
 from ._formatter import RawFormatter
 from ._header import RefusedError, read_primary_header
 from ._identity import RawIdentity, compute_exposure_id, exposure_cards, identify
+from ._image_formatter import UncompressedFormatter
 from ._instruments import Latiss, LsstCam, LsstCamSim, LsstComCam, LsstComCamSim, get_instrument
 from ._raw import HeaderValue, RawImage, RawSegment
 from ._reader import read_raw
@@ -29,6 +30,7 @@ __all__ = (
     "RawImage",
     "RawSegment",
     "RefusedError",
+    "UncompressedFormatter",
     "Vendor",
     "camera_names",
     "check_complete",

@@ -7,6 +7,7 @@ __all__ = ("plot_latency",)
 from pathlib import Path
 
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
@@ -53,7 +54,7 @@ def plot_latency(report: Report, path: Path) -> None:
     figure.savefig(path, dpi=110)
 
 
-def _draw_timeline(axes, report: Report) -> None:  # type: ignore[no-untyped-def]  # matplotlib's axes are not typed
+def _draw_timeline(axes: Axes, report: Report) -> None:
     workers = sorted({shard.worker for shard in report.shards if shard.worker})
     for outcome, colour in _COLOURS.items():
         bars = [
@@ -80,11 +81,11 @@ def _draw_timeline(axes, report: Report) -> None:  # type: ignore[no-untyped-def
     axes.set_yticks(range(len(workers)), workers)
     axes.set_xlabel("seconds since the start")
     axes.set_title("shards on their workers")
-    if workers:
+    if axes.containers:
         axes.legend(loc="upper left", ncols=3, fontsize="small")
 
 
-def _draw_histogram(axes, values: list[float], label: str) -> None:  # type: ignore[no-untyped-def]  # as above
+def _draw_histogram(axes: Axes, values: list[float], label: str) -> None:
     if values:
         low = max(min(values), 0.1)
         bins = np.geomspace(low, max(max(values), 2 * low), 50)

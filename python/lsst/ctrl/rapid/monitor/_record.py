@@ -97,7 +97,7 @@ class RunRecord:
 
     def report(self, *, ended: float, interrupted: bool) -> Report:
         """Return the report."""
-        shards = tuple(self._shards[shard] for shard in sorted(self._shards, key=_by_time(self._shards)))
+        shards = tuple(report for _, report in sorted(self._shards.items(), key=_by_time))
         first = [shard for shard in shards if "detector" in shard.data_id and shard.overhead is not None]
         committed = [
             1e3 * (shard.times.committed - shard.times.file_closed)
@@ -149,10 +149,11 @@ def _percentiles(values: Iterable[float]) -> Percentiles:
     return Percentiles(p50=float(p50), p99=float(p99), n=len(found))
 
 
-def _by_time(reports: Mapping[Shard, ShardReport]):  # type: ignore[no-untyped-def]  # a key function
-    return lambda shard: (
-        reports[shard].times.finished or 0.0,
+def _by_time(item: tuple[Shard, ShardReport]) -> tuple[float, str, int, int]:
+    shard, report = item
+    return (
+        report.times.finished or 0.0,
         shard.step,
         shard.exposure,
-        shard.detector or -1,
+        -1 if shard.detector is None else shard.detector,
     )

@@ -6,8 +6,10 @@ __all__ = ("Executor", "Feeder")
 
 import asyncio
 import contextlib
+import datetime
 import logging
 import statistics
+import sys
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Coroutine
@@ -35,6 +37,8 @@ from ._status import Status
 _LOG = logging.getLogger(__name__)
 
 _TICK_SECONDS = 0.25
+_SWITCH_SECONDS = 0.0005
+"""How long a thread may hold the interpreter: the committer must not delay the way from arrival to dispatch."""
 _PUBLISH = "publish"
 
 type Feeder = Callable[[], Awaitable[None]]
@@ -91,6 +95,7 @@ class Executor:
         """
         settings = self._settings
         self._loop = asyncio.get_running_loop()
+        sys.setswitchinterval(_SWITCH_SECONDS)
         async with contextlib.AsyncExitStack() as stack:
             self._registry = stack.enter_context(ThreadPoolExecutor(1, "registry"))
             self._reading = stack.enter_context(ThreadPoolExecutor(1, "ingest"))
@@ -101,6 +106,7 @@ class Executor:
             committer = self._make_committer()
             await asyncio.to_thread(committer.start)
             self._committer = committer
+            self._make_runs_of_tonight()
             self._phase = "warming the workers"
             self._pool = WorkerPool(
                 self._worker_setup(), settings.workers, self._worker_ready, self._worker_lost
@@ -208,6 +214,13 @@ class Executor:
             interval=settings.commit_interval,
             batch=settings.commit_batch,
         )
+
+    def _make_runs_of_tonight(self) -> None:
+        """Have the RUNs of the current observing day made while the workers become warm."""
+        # day_obs begins at noon, UTC-12 h, everywhere (SITCOMTN-032).
+        tonight = (datetime.datetime.now(datetime.UTC) - datetime.timedelta(hours=12)).date()
+        for pipeline in self._compiled.pipelines.values():
+            self._submit(self._requests.run_for(pipeline, int(f"{tonight:%Y%m%d}")))
 
     def _worker_setup(self) -> WorkerSetup:
         compiled = self._compiled

@@ -54,8 +54,11 @@ class Requests:
 
     def run_of(self, shard: Shard) -> RunItem:
         """Return the RUN that a shard writes to."""
-        pipeline = self._compiled.pipelines[shard.pipeline]
-        day_obs = next(iter(self._raws[shard.instrument, shard.exposure].values())).day_obs
+        raws = self._raws[shard.instrument, shard.exposure]
+        return self.run_for(self._compiled.pipelines[shard.pipeline], next(iter(raws.values())).day_obs)
+
+    def run_for(self, pipeline: CompiledPipeline, day_obs: int) -> RunItem:
+        """Return the RUN of a pipeline for an observing day."""
         return RunItem(run_name(self._output, day_obs, pipeline.name, pipeline.hash), pipeline.name, day_obs)
 
     def make(self, shard: Shard, expected: frozenset[int]) -> ShardRequest:
