@@ -183,7 +183,9 @@ def test_facts_without_pipelines_are_of_the_pipeline_itself(tmp_path: Path) -> N
 
 def test_a_companion_that_is_not_there_is_named(tmp_path: Path) -> None:
     pipeline = write(tmp_path / "summit.yaml", "description: x\n")
-    write(tmp_path / "summit.rapid.yaml", "pipelines: [{pipeline: summit.yaml}, {pipeline: summitBais.yaml}]\n")
+    write(
+        tmp_path / "summit.rapid.yaml", "pipelines: [{pipeline: summit.yaml}, {pipeline: summitBais.yaml}]\n"
+    )
     with pytest.raises(InputError, match=r"summit\.rapid\.yaml: there is no pipeline 'summitBais\.yaml'"):
         load_rapid_file(pipeline)
 

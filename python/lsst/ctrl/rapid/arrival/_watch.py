@@ -46,6 +46,7 @@ _EVENTS: list[type[FileSystemEvent]] = [
 
 _POLLING_SECONDS = 1.0
 _PATHS_KEPT = 100_000
+_EVENTS = (DirCreatedEvent, DirMovedEvent, FileClosedEvent, FileCreatedEvent, FileMovedEvent)
 
 
 class DirectoryWatch:

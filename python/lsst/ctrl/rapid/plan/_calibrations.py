@@ -92,7 +92,7 @@ class Calibrations:
         data_id
             A data ID with at least the type's dimensions.
         timespan
-            When it must hold.
+            When it must hold; `None`, of an exposure whose times are not known, is in no validity range.
 
         Raises
         ------
@@ -105,8 +105,8 @@ class Calibrations:
         for candidate in self._certifications.get(dataset_type, {}).get(key, ()):
             if found is not None and candidate.rank > found.rank:
                 break
-            if candidate.timespan is not None and timespan is not None:
-                if not candidate.timespan.overlaps(timespan):
+            if candidate.timespan is not None:
+                if timespan is None or not candidate.timespan.overlaps(timespan):
                     continue
                 if found is not None and found.ref.id != candidate.ref.id:
                     raise CalibrationError(

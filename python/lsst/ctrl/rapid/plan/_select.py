@@ -4,16 +4,19 @@ from __future__ import annotations
 
 __all__ = ("Selector",)
 
-import fnmatch
+import functools
 import operator
+import re
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, override
 
 from lsst.daf.butler import DimensionRecord, DimensionUniverse, InvalidQueryError
 from lsst.daf.butler.queries import tree
 from lsst.daf.butler.queries._expression_strings import convert_expression_string_to_predicate
 from lsst.daf.butler.queries._identifiers import IdentifierContext
+from lsst.daf.butler.queries.tree import ColumnSet
 from lsst.daf.butler.queries.visitors import ColumnExpressionVisitor, PredicateVisitFlags, PredicateVisitor
+from lsst.daf.butler.time_utils import TimeConverter
 
 from ..model import InputError
 
@@ -24,7 +27,7 @@ _COMPARE: Mapping[str, Callable[[Any, Any], bool]] = {
     ">": operator.gt,
     "<=": operator.le,
     ">=": operator.ge,
-    "glob": lambda a, b: fnmatch.fnmatchcase(a, b),
+    "glob": lambda a, b: _glob(b).fullmatch(a) is not None,
     "overlaps": lambda a, b: a.overlaps(b),
 }
 
@@ -35,6 +38,14 @@ _ARITHMETIC: Mapping[str, Callable[[Any, Any], Any]] = {
     "/": operator.truediv,
     "%": operator.mod,
 }
+
+
+@functools.cache
+def _glob(pattern: str) -> re.Pattern[str]:
+    """Return a butler ``GLOB`` pattern (``*``, ``?``, both literal after a backslash) as a regular expression."""
+    tokens = re.findall(r"\\[*?\[\]\\]|.", pattern, re.DOTALL)
+    wild = {"*": ".*", "?": "."}
+    return re.compile("".join(wild.get(t, re.escape(t if len(t) == 1 else t[1])) for t in tokens), re.DOTALL)
 
 
 class Selector:
@@ -53,7 +64,7 @@ class Selector:
     Raises
     ------
     InputError
-        If the expression is not valid.
+        If the expression is not valid, or speaks of something that an exposure has not.
     """
 
     def __init__(self, where: str, universe: DimensionUniverse, source: str) -> None:
@@ -70,15 +81,16 @@ class Selector:
             raise InputError(
                 f"{source}: the expression {where!r} is not valid: {' '.join(str(err).split())}"
             ) from None
+        columns = ColumnSet(universe.empty)
+        self._predicate.gather_required_columns(columns)
+        if foreign := set(columns.dimensions.names) - set(context.dimensions.names):
+            raise InputError(
+                f"{source}: the expression {where!r} selects exposures; it cannot speak of "
+                f"{', '.join(sorted(foreign))}."
+            )
 
     def __call__(self, records: Mapping[str, DimensionRecord]) -> bool:
-        """Tell whether the exposure with these records, by element, is selected.
-
-        Raises
-        ------
-        InputError
-            If the expression speaks of something that an exposure has not.
-        """
+        """Tell whether the exposure with these records, by element, is selected."""
         return self._predicate is None or self._predicate.visit(_Evaluator(records)) is True
 
 
@@ -108,20 +120,20 @@ class _Value(ColumnExpressionVisitor[Any]):
 
     def visit_unary_expression(self, expression: tree.UnaryExpression) -> Any:
         value = expression.operand.visit(self)
-        if value is None:
-            return None
         match expression.operator:
             case "-":
-                return -value
+                return None if value is None else -value
+            # A registry has numbers for bounds that are not there, and for those of no time span.
             case "begin_of":
-                return value.begin
+                return TimeConverter().nsec_to_astropy(0 if value is None else value.nsec[0])
             case "end_of":
-                return value.end
+                return TimeConverter().nsec_to_astropy(0 if value is None else value.nsec[1])
 
     def visit_binary_expression(self, expression: tree.BinaryExpression) -> Any:
         a, b = expression.a.visit(self), expression.b.visit(self)
         return None if a is None or b is None else _ARITHMETIC[expression.operator](a, b)
 
+    @override
     def visit_reversed(self, expression: tree.Reversed) -> Any:
         raise InputError("An order has no meaning in an expression that selects exposures.")
 
@@ -132,10 +144,12 @@ class _Evaluator(PredicateVisitor[bool | None, bool | None, bool | None]):
     def __init__(self, records: Mapping[str, DimensionRecord]) -> None:
         self._value = _Value(records)
 
+    @override
     def visit_boolean_wrapper(self, value: tree.ColumnExpression, flags: PredicateVisitFlags) -> bool | None:
         found = value.visit(self._value)
         return None if found is None else bool(found)
 
+    @override
     def visit_comparison(
         self,
         a: tree.ColumnExpression,
@@ -146,9 +160,11 @@ class _Evaluator(PredicateVisitor[bool | None, bool | None, bool | None]):
         left, right = a.visit(self._value), b.visit(self._value)
         return None if left is None or right is None else _COMPARE[operator](left, right)
 
+    @override
     def visit_is_null(self, operand: tree.ColumnExpression, flags: PredicateVisitFlags) -> bool | None:
         return operand.visit(self._value) is None
 
+    @override
     def visit_in_container(
         self,
         member: tree.ColumnExpression,
@@ -158,6 +174,7 @@ class _Evaluator(PredicateVisitor[bool | None, bool | None, bool | None]):
         value = member.visit(self._value)
         return None if value is None else value in [item.visit(self._value) for item in container]
 
+    @override
     def visit_in_range(
         self,
         member: tree.ColumnExpression,
@@ -171,18 +188,22 @@ class _Evaluator(PredicateVisitor[bool | None, bool | None, bool | None]):
             return None
         return bool(value >= start and (stop is None or value < stop) and (value - start) % step == 0)
 
+    @override
     def visit_in_query_tree(self, *args: Any, **kwargs: Any) -> bool | None:
         raise InputError("An expression that selects exposures cannot hold a query.")
 
+    @override
     def apply_logical_not(
         self, original: Any, result: bool | None, flags: PredicateVisitFlags
     ) -> bool | None:
         return None if result is None else not result
 
+    @override
     def apply_logical_or(
         self, originals: Any, results: tuple[bool | None, ...], flags: PredicateVisitFlags
     ) -> bool | None:
         return True if True in results else None if None in results else False
 
+    @override
     def apply_logical_and(self, originals: Any, results: tuple[bool | None, ...]) -> bool | None:
         return False if False in results else None if None in results else True

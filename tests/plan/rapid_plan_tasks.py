@@ -1,0 +1,239 @@
+"""Tasks of many shapes, found by the pipelines of these tests; none is ever run."""
+
+from __future__ import annotations
+
+import types
+from collections.abc import Callable
+from typing import Any
+
+import lsst.pex.config as pexConfig
+import lsst.pipe.base as pb
+import lsst.pipe.base.connectionTypes as ct
+
+DETECTOR = ("instrument", "exposure", "detector")
+EXPOSURE = ("instrument", "exposure")
+
+
+def _task(name: str, dimensions: tuple[str, ...], members: dict[str, Any]) -> type[pb.PipelineTask]:
+    """Return a task whose connections (and their hooks) are the members."""
+    body = {**members, "__module__": __name__}
+    connections = types.new_class(
+        f"{name}Connections",
+        (pb.PipelineTaskConnections,),
+        {"dimensions": dimensions},
+        lambda ns: ns.update(body),
+    )
+    config = types.new_class(
+        f"{name}Config",
+        (pb.PipelineTaskConfig,),
+        {"pipelineConnections": connections},
+        lambda ns: ns.update(__module__=__name__, threshold=pexConfig.Field("A number.", float, default=5.0)),
+    )
+    task = types.new_class(
+        name,
+        (pb.PipelineTask,),
+        {},
+        lambda ns: ns.update(__module__=__name__, ConfigClass=config, _DefaultName=name),
+    )
+    for made in (connections, config, task):
+        globals()[made.__name__] = made
+    return task
+
+
+def _input(
+    name: str, storage: str = "NumpyArray", dimensions: tuple[str, ...] = DETECTOR, **extra: Any
+) -> ct.Input:
+    return ct.Input(doc="", name=name, storageClass=storage, dimensions=dimensions, **extra)
+
+
+def _output(name: str, storage: str = "NumpyArray", dimensions: tuple[str, ...] = DETECTOR) -> ct.Output:
+    return ct.Output(doc="", name=name, storageClass=storage, dimensions=dimensions)
+
+
+def _calibration(name: str, dimensions: tuple[str, ...], **extra: Any) -> ct.PrerequisiteInput:
+    return ct.PrerequisiteInput(
+        doc="", name=name, storageClass="NumpyArray", dimensions=dimensions, isCalibration=True, **extra
+    )
+
+
+def _refuses(bad: Callable[[int], bool]) -> Any:
+    def adjustQuantum(self: Any, inputs: Any, outputs: Any, label: str, data_id: Any) -> Any:
+        if bad(data_id["detector"]):
+            raise pb.NoWorkFound(f"nothing to do for detector {data_id['detector']}")
+        return pb.PipelineTaskConnections.adjustQuantum(self, inputs, outputs, label, data_id)
+
+    return adjustQuantum
+
+
+def _keeps_last_inputs(self: Any, inputs: Any, outputs: Any, label: str, data_id: Any) -> Any:
+    connection, refs = inputs["stats"]
+    adjusted = {"stats": (connection, list(refs)[-2:])}
+    pb.PipelineTaskConnections.adjustQuantum(self, {**inputs, **adjusted}, outputs, label, data_id)
+    return adjusted, {}
+
+
+BIAS = ("instrument", "detector")
+FLAT = ("instrument", "detector", "physical_filter")
+
+Isr = _task(
+    "Isr", DETECTOR, {"raw": _input("raw"), "bias": _calibration("bias", BIAS), "out": _output("isr_image")}
+)
+FlatIsr = _task(
+    "FlatIsr",
+    DETECTOR,
+    {
+        "raw": _input("raw"),
+        "bias": _calibration("bias", BIAS),
+        "flat": _calibration("flat", FLAT),
+        "out": _output("isr_image"),
+    },
+)
+OptionalIsr = _task(
+    "OptionalIsr",
+    DETECTOR,
+    {"raw": _input("raw"), "flat": _calibration("flat", FLAT, minimum=0), "out": _output("isr_image")},
+)
+CameraIsr = _task(
+    "CameraIsr",
+    DETECTOR,
+    {"raw": _input("raw"), "camera": _calibration("camera", ("instrument",)), "out": _output("isr_image")},
+)
+Stat = _task("Stat", DETECTOR, {"image": _input("isr_image"), "out": _output("stats", "StructuredDataDict")})
+Catalog = _task(
+    "Catalog", DETECTOR, {"image": _input("isr_image"), "out": _output("sources", "ArrowAstropy")}
+)
+Columns = _task(
+    "Columns",
+    DETECTOR,
+    {"columns": _input("sources.columns", "ArrowColumnList"), "out": _output("stats", "StructuredDataDict")},
+)
+Convert = _task(
+    "Convert",
+    DETECTOR,
+    {"sources": _input("sources", "ArrowTable"), "out": _output("stats", "StructuredDataDict")},
+)
+Gather = _task(
+    "Gather",
+    EXPOSURE,
+    {
+        "stats": _input("stats", "StructuredDataDict", multiple=True, deferLoad=True),
+        "out": _output("summary", "StructuredDataDict", EXPOSURE),
+    },
+)
+GatherTables = _task(
+    "GatherTables",
+    EXPOSURE,
+    {
+        "sources": _input("sources", "DataFrame", multiple=True, deferLoad=True),
+        "columns": _input("sources.columns", "ArrowColumnList", multiple=True),
+        "out": _output("summary", "StructuredDataDict", EXPOSURE),
+    },
+)
+GatherSome = _task(
+    "GatherSome",
+    EXPOSURE,
+    {
+        "stats": _input("stats", "StructuredDataDict", multiple=True, deferLoad=True),
+        "out": _output("summary", "StructuredDataDict", EXPOSURE),
+        "adjustQuantum": _keeps_last_inputs,
+    },
+)
+Rank = _task(
+    "Rank",
+    DETECTOR,
+    {
+        "stats": _input("stats", "StructuredDataDict"),
+        "summary": _input("summary", "StructuredDataDict", EXPOSURE),
+        "out": _output("rank", "StructuredDataDict"),
+    },
+)
+Odd = _task(
+    "Odd",
+    DETECTOR,
+    {"image": _input("isr_image"), "out": _output("odd"), "adjustQuantum": _refuses(lambda d: d % 2 == 0)},
+)
+Nothing = _task(
+    "Nothing",
+    DETECTOR,
+    {"image": _input("isr_image"), "out": _output("odd"), "adjustQuantum": _refuses(lambda d: True)},
+)
+MaybeStat = _task(
+    "MaybeStat",
+    DETECTOR,
+    {
+        "image": _input("isr_image"),
+        "odd": _input("odd", minimum=0),
+        "out": _output("stats", "StructuredDataDict"),
+    },
+)
+OddStat = _task("OddStat", DETECTOR, {"odd": _input("odd"), "out": _output("stats", "StructuredDataDict")})
+GatherOdd = _task(
+    "GatherOdd",
+    EXPOSURE,
+    {
+        "stats": _input("stats", "StructuredDataDict", multiple=True),
+        "odd": _input("odd", multiple=True, minimum=0),
+        "out": _output("summary", "StructuredDataDict", EXPOSURE),
+    },
+)
+RawGather = _task(
+    "RawGather",
+    EXPOSURE,
+    {"raws": _input("raw", multiple=True, deferLoad=True), "out": _output("mosaic", dimensions=EXPOSURE)},
+)
+Schema = _task(
+    "Schema",
+    DETECTOR,
+    {
+        "image": _input("isr_image"),
+        "schema": ct.InitOutput(doc="", name="a_schema", storageClass="StructuredDataDict"),
+        "out": _output("stats", "StructuredDataDict"),
+    },
+)
+UsesSchema = _task(
+    "UsesSchema",
+    EXPOSURE,
+    {
+        "schema": ct.InitInput(doc="", name="a_schema", storageClass="StructuredDataDict"),
+        "stats": _input("stats", "StructuredDataDict", multiple=True),
+        "out": _output("summary", "StructuredDataDict", EXPOSURE),
+    },
+)
+
+# Tasks that cannot be planned from memory.
+Stray = _task("Stray", DETECTOR, {"image": _input("from_nowhere"), "out": _output("stats")})
+Tract = _task(
+    "Tract",
+    (*EXPOSURE, "tract", "skymap"),
+    {"raw": _input("raw", multiple=True), "out": _output("warp", dimensions=(*EXPOSURE, "tract", "skymap"))},
+)
+Visit = _task(
+    "Visit",
+    ("instrument", "visit"),
+    {"raw": _input("raw", multiple=True), "out": _output("visit_image", dimensions=("instrument", "visit"))},
+)
+LooksUp = _task(
+    "LooksUp",
+    DETECTOR,
+    {
+        "raw": _input("raw"),
+        "bias": _calibration("bias", BIAS, lookupFunction=lambda *args: []),
+        "out": _output("isr_image"),
+    },
+)
+RefCat = _task(
+    "RefCat",
+    DETECTOR,
+    {
+        "raw": _input("raw"),
+        "ref_cat": ct.PrerequisiteInput(
+            doc="", name="refcat", storageClass="ArrowAstropy", dimensions=("htm7",), multiple=True
+        ),
+        "out": _output("isr_image"),
+    },
+)
+AllTogether = _task(
+    "AllTogether",
+    DETECTOR,
+    {"raw": _input("raw"), "out": _output("isr_image"), "adjust_all_quanta": lambda self, adjuster: None},
+)

@@ -1,0 +1,210 @@
+"""Pipelines compiled against a repository."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lsst.ctrl.rapid.model import InputError
+from lsst.ctrl.rapid.plan import InputKind, compile_pipeline, run_name
+
+D = ("exposure", "detector")
+E = ("exposure",)
+Write = Callable[..., Path]
+
+
+@pytest.fixture(scope="module")
+def butler(make_repository: Callable[..., Any]) -> Any:
+    return make_repository().butler
+
+
+def test_steps_know_their_tasks_dimensions_and_order(butler: Any, pipeline: Write) -> None:
+    path = pipeline(
+        {"gather": "Gather", "stat": "Stat", "isr": "FlatIsr"},
+        {"first": (D, ["stat", "isr"]), "last": (E, ["gather"])},
+    )
+    compiled = compile_pipeline(path, butler)
+    assert compiled.name == "toy"
+    assert [step.label for step in compiled.steps] == ["first", "last"]
+    first, last = compiled.steps
+    assert first.tasks == ("isr", "stat")
+    assert first.per_detector
+    assert not last.per_detector
+    assert first.after == frozenset()
+    assert last.after == {"first"}
+    assert first.dimensions == butler.dimensions.conform(D)
+    assert compiled.step("last") is last
+
+
+def test_each_input_is_known_by_where_it_comes_from(butler: Any, pipeline: Write) -> None:
+    path = pipeline(
+        {"isr": "FlatIsr", "stat": "Stat", "gather": "Gather", "rank": "Rank"},
+        {"a": (D, ["isr", "stat"]), "b": (E, ["gather"]), "c": (D, ["rank"])},
+    )
+    compiled = compile_pipeline(path, butler)
+    assert compiled.step("a").inputs == {
+        "raw": InputKind.TRIGGER,
+        "bias": InputKind.CALIBRATION,
+        "flat": InputKind.CALIBRATION,
+        "isr_image": InputKind.WITHIN,
+    }
+    assert compiled.step("a").reads(InputKind.CALIBRATION) == ["bias", "flat"]
+    assert compiled.step("b").inputs == {"stats": InputKind.EARLIER_STEP}
+    assert compiled.step("c").inputs == {"stats": InputKind.EARLIER_STEP, "summary": InputKind.EARLIER_STEP}
+    assert compiled.step("c").after == {"a", "b"}
+    assert [t.name for t in compiled.calibrations] == ["bias", "flat"]
+    assert {"raw", "bias", "stats", "isr_metadata", "isr_log"} <= compiled.dataset_types.keys()
+
+
+def test_a_component_is_known_by_its_whole(butler: Any, pipeline: Write) -> None:
+    path = pipeline(
+        {"isr": "Isr", "catalog": "Catalog", "columns": "Columns"},
+        {"a": (D, ["isr", "catalog"]), "b": (D, ["columns"])},
+    )
+    assert compile_pipeline(path, butler).step("b").inputs == {"sources": InputKind.EARLIER_STEP}
+
+
+def test_steps_are_inferred_where_there_are_none(
+    butler: Any, pipeline: Write, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = pipeline({"gather": "Gather", "stat": "Stat", "isr": "Isr"})
+    with caplog.at_level(logging.INFO, logger="lsst.ctrl.rapid"):
+        compiled = compile_pipeline(path, butler)
+    assert [(step.per_detector, step.tasks) for step in compiled.steps] == [
+        (True, ("isr", "stat")),
+        (False, ("gather",)),
+    ]
+    assert "has no steps" in caplog.text
+
+
+def test_inferred_steps_that_need_each_other_are_refused(butler: Any, pipeline: Write) -> None:
+    path = pipeline({"isr": "Isr", "stat": "Stat", "gather": "Gather", "rank": "Rank"})
+    with pytest.raises(InputError, match=r"toy\.yaml: steps .* in a circle"):
+        compile_pipeline(path, butler)
+
+
+def test_steps_that_read_from_later_ones_are_refused(butler: Any, pipeline: Write) -> None:
+    path = pipeline(
+        {"isr": "Isr", "stat": "Stat", "gather": "Gather", "rank": "Rank"},
+        {"detectors": (D, ["isr", "stat", "rank"]), "whole": (E, ["gather"])},
+    )
+    with pytest.raises(InputError, match="step 'whole'.*earlier steps") as caught:
+        compile_pipeline(path, butler)
+    assert str(caught.value).startswith(f"{path}: ")
+
+
+def test_a_task_in_no_step_is_named(butler: Any, pipeline: Write) -> None:
+    path = pipeline({"isr": "Isr", "stat": "Stat"}, {"a": (D, ["isr"])})
+    with pytest.raises(InputError, match=r"toy\.yaml: .*[Nn]o step.*stat"):
+        compile_pipeline(path, butler)
+
+
+def test_an_input_that_nobody_makes_is_named_with_its_task(butler: Any, pipeline: Write) -> None:
+    path = pipeline({"stray": "Stray"}, {"a": (D, ["stray"])})
+    with pytest.raises(InputError, match=r"task 'stray' reads 'from_nowhere', which no task"):
+        compile_pipeline(path, butler)
+
+
+@pytest.mark.parametrize(("task", "dimension"), [("Tract", "tract"), ("Visit", "visit")])
+def test_dimensions_that_raws_do_not_have_are_refused(
+    butler: Any, pipeline: Write, task: str, dimension: str
+) -> None:
+    path = pipeline({"odd_one": task}, {"a": (E, ["odd_one"])})
+    with pytest.raises(InputError, match=rf"toy\.yaml: task 'odd_one' has dimensions .*{dimension}"):
+        compile_pipeline(path, butler)
+    with pytest.raises(InputError, match="odd_one"):
+        compile_pipeline(pipeline({"odd_one": task}), butler)
+
+
+def test_a_step_that_is_not_sharded_by_exposure_is_refused(butler: Any, pipeline: Write) -> None:
+    path = pipeline({"gather": "RawGather"}, {"nightly": (("day_obs",), ["gather"])})
+    with pytest.raises(InputError, match="nightly"):
+        compile_pipeline(path, butler)
+
+
+@pytest.mark.parametrize(("task", "name"), [("LooksUp", "bias"), ("RefCat", "refcat")])
+def test_a_lookup_that_takes_a_query_is_refused(butler: Any, pipeline: Write, task: str, name: str) -> None:
+    path = pipeline({"isr": task}, {"a": (D, ["isr"])})
+    with pytest.raises(InputError, match=rf"task 'isr' looks '{name}' up"):
+        compile_pipeline(path, butler)
+
+
+def test_a_task_that_adjusts_all_quanta_together_is_refused(butler: Any, pipeline: Write) -> None:
+    path = pipeline({"isr": "AllTogether"}, {"a": (D, ["isr"])})
+    with pytest.raises(InputError, match="task 'isr' adjusts all of its quanta together"):
+        compile_pipeline(path, butler)
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("description: x\ntasks:\n  isr: {class: nowhere.at.all.Task}\n", "nowhere"),
+        ("description: x\ntasks: [\n", "cannot be loaded"),
+        ("description: x\ntasks:\n  isr: {class: rapid_plan_tasks.Isr, config: {treshold: 3}}\n", "treshold"),
+    ],
+)
+def test_a_pipeline_that_cannot_be_loaded_is_named_with_the_reason(
+    butler: Any, tmp_path: Path, text: str, told: str
+) -> None:
+    path = tmp_path / "broken.yaml"
+    path.write_text(text)
+    with pytest.raises(InputError, match=told) as caught:
+        compile_pipeline(path, butler)
+    assert str(caught.value).startswith(f"{path}: ")
+
+
+def test_a_pipeline_that_is_not_there_is_named(butler: Any, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"absent\.yaml"):
+        compile_pipeline(tmp_path / "absent.yaml", butler)
+
+
+def test_compiling_writes_nothing(butler: Any, pipeline: Write) -> None:
+    before = {t.name for t in butler.registry.queryDatasetTypes()}
+    compile_pipeline(pipeline({"isr": "Isr", "catalog": "Catalog"}, {"a": (D, ["isr", "catalog"])}), butler)
+    assert {t.name for t in butler.registry.queryDatasetTypes()} == before
+
+
+TASKS = {"isr": {"class": "Isr", "config": {"threshold": 4.0}}, "stat": "Stat"}
+STEPS = {"a": (D, ["isr", "stat"])}
+
+
+def test_the_hash_is_the_same_for_the_same_payload(butler: Any, pipeline: Write) -> None:
+    first = compile_pipeline(pipeline(TASKS, STEPS), butler).hash
+    described = pipeline(TASKS, STEPS, name="other", description="Something else was written here.")
+    turned = pipeline(dict(reversed(TASKS.items())), STEPS, name="turned")
+    assert compile_pipeline(described, butler).hash == first
+    assert compile_pipeline(turned, butler).hash == first
+    assert len(first) == 8
+
+
+@pytest.mark.parametrize(
+    "tasks",
+    [
+        {**TASKS, "isr": {"class": "Isr", "config": {"threshold": 4.5}}},
+        {**TASKS, "isr": {"class": "Isr", "config": {"threshold": 4.0, "connections.bias": "bias2"}}},
+        {"isr": TASKS["isr"], "stats": "Stat"},
+        {**TASKS, "catalog": "Catalog"},
+        {"isr": TASKS["isr"], "stat": "Catalog"},
+    ],
+)
+def test_another_payload_has_another_hash(butler: Any, pipeline: Write, tasks: dict[str, Any]) -> None:
+    first = compile_pipeline(pipeline(TASKS, STEPS), butler).hash
+    other = pipeline(tasks, {"a": (D, list(tasks))}, name="other")
+    assert compile_pipeline(other, butler).hash != first
+
+
+def test_another_version_of_the_payload_has_another_hash(
+    butler: Any, pipeline: Write, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = pipeline(TASKS, STEPS)
+    first = compile_pipeline(path, butler).hash
+    monkeypatch.setattr("rapid_plan_tasks.__version__", "2.0", raising=False)
+    assert compile_pipeline(path, butler).hash != first
+
+
+def test_a_run_is_named_by_its_day_and_payload() -> None:
+    assert run_name("u/me/rapid", 20260501, "summit", "0123abcd") == "u/me/rapid/20260501/summit-0123abcd"
