@@ -36,7 +36,7 @@ demo: setup
 	@echo "Picture: demo/focal-plane.png"
 
 test: setup
-	$(RUN) -m pytest -n $(WORKERS) $(PYTEST)
+	$(RUN) -m pytest -n $(WORKERS) --dist loadfile $(PYTEST)
 
 lint: setup
 	$(VENV)/bin/ruff check python tests

@@ -52,7 +52,7 @@ class Watching:
         self.watch = watch
 
     def until_quiet(self) -> list[Path]:
-        """Return what was told before a file that is made now, in the order in which the system announced it."""
+        """Return what was told before a file that is made now."""
         marker = self.folder / "zz-marker.fits"
         (self.folder / ".marker").write_bytes(b"x")
         (self.folder / ".marker").rename(marker)

@@ -193,7 +193,7 @@ def test_the_same_version_is_told_once(folder: Path, start: Start) -> None:
 def test_a_rescan_tells_what_no_event_told(
     folder: Path, monkeypatch: pytest.MonkeyPatch, start: Start
 ) -> None:
-    monkeypatch.setattr(module._Handler, "on_any_event", lambda self, event: None)
+    monkeypatch.setattr(module._Handler, "on_any_event", lambda *_: None)
     here = start()
     (folder / "b.fits").write_bytes(b"raw")
     (folder / "a.fits").write_bytes(b"raw")
@@ -237,7 +237,7 @@ def test_a_relative_folder_gives_absolute_paths(folder: Path, monkeypatch: pytes
 
 
 def test_a_folder_that_is_not_there_is_named(tmp_path: Path) -> None:
-    watch = DirectoryWatch([tmp_path, tmp_path / "incomming"], lambda arrival: None)
+    watch = DirectoryWatch([tmp_path, tmp_path / "incomming"], [].append)
     with pytest.raises(InputError, match="incomming: there is no such folder"):
         watch.start()
 
@@ -245,14 +245,14 @@ def test_a_folder_that_is_not_there_is_named(tmp_path: Path) -> None:
 def test_a_file_is_no_folder(tmp_path: Path) -> None:
     (tmp_path / "a.fits").write_bytes(b"raw")
     with pytest.raises(InputError, match=r"a\.fits: there is no such folder"):
-        DirectoryWatch([tmp_path / "a.fits"], lambda arrival: None).start()
+        DirectoryWatch([tmp_path / "a.fits"], [].append).start()
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root reads every folder")
 def test_a_folder_that_cannot_be_read_is_named(tmp_path: Path) -> None:
     (tmp_path / "secret").mkdir(mode=0)
     with pytest.raises(InputError, match="secret: the folder cannot be read"):
-        DirectoryWatch([tmp_path / "secret"], lambda arrival: None).start()
+        DirectoryWatch([tmp_path / "secret"], [].append).start()
 
 
 def test_polling_tells_a_file_when_it_has_settled(

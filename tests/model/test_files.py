@@ -146,7 +146,7 @@ def test_a_folder_named_twice_is_refused(tmp_path: Path) -> None:
 
 
 def test_an_unknown_way_to_transfer_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="transfer: .*'direct'"):
+    with pytest.raises(InputError, match=r"transfer: .*'direct'"):
         load_site_file(write(tmp_path / "a.yaml", "transfer: teleport\n"))
 
 

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import types
-from collections.abc import Callable
 from typing import Any
 
-import lsst.pex.config as pexConfig
 import lsst.pipe.base as pb
-import lsst.pipe.base.connectionTypes as ct
+from lsst.pex.config import Field
+from lsst.pipe.base import connectionTypes as ct  # noqa: N813 -- upstream's own short name
 
 DETECTOR = ("instrument", "exposure", "detector")
 EXPOSURE = ("instrument", "exposure")
@@ -27,7 +26,7 @@ def _task(name: str, dimensions: tuple[str, ...], members: dict[str, Any]) -> ty
         f"{name}Config",
         (pb.PipelineTaskConfig,),
         {"pipelineConnections": connections},
-        lambda ns: ns.update(__module__=__name__, threshold=pexConfig.Field("A number.", float, default=5.0)),
+        lambda ns: ns.update(__module__=__name__, threshold=Field("A number.", float, default=5.0)),
     )
     task = types.new_class(
         name,
@@ -56,13 +55,21 @@ def _calibration(name: str, dimensions: tuple[str, ...], **extra: Any) -> ct.Pre
     )
 
 
-def _refuses(bad: Callable[[int], bool]) -> Any:
+def _refuses(detectors: set[int]) -> Any:
     def adjustQuantum(self: Any, inputs: Any, outputs: Any, label: str, data_id: Any) -> Any:
-        if bad(data_id["detector"]):
+        if data_id["detector"] in detectors:
             raise pb.NoWorkFound(f"nothing to do for detector {data_id['detector']}")
         return pb.PipelineTaskConnections.adjustQuantum(self, inputs, outputs, label, data_id)
 
     return adjustQuantum
+
+
+def _looks_up(*_: Any) -> list[Any]:
+    return []
+
+
+def _adjusts_all(self: Any, adjuster: Any) -> None:
+    pass
 
 
 def _keeps_last_inputs(self: Any, inputs: Any, outputs: Any, label: str, data_id: Any) -> Any:
@@ -150,12 +157,12 @@ Rank = _task(
 Odd = _task(
     "Odd",
     DETECTOR,
-    {"image": _input("isr_image"), "out": _output("odd"), "adjustQuantum": _refuses(lambda d: d % 2 == 0)},
+    {"image": _input("isr_image"), "out": _output("odd"), "adjustQuantum": _refuses({0, 2})},
 )
 Nothing = _task(
     "Nothing",
     DETECTOR,
-    {"image": _input("isr_image"), "out": _output("odd"), "adjustQuantum": _refuses(lambda d: True)},
+    {"image": _input("isr_image"), "out": _output("odd"), "adjustQuantum": _refuses({0, 1, 2, 3})},
 )
 MaybeStat = _task(
     "MaybeStat",
@@ -217,7 +224,7 @@ LooksUp = _task(
     DETECTOR,
     {
         "raw": _input("raw"),
-        "bias": _calibration("bias", BIAS, lookupFunction=lambda *args: []),
+        "bias": _calibration("bias", BIAS, lookupFunction=_looks_up),
         "out": _output("isr_image"),
     },
 )
@@ -235,5 +242,5 @@ RefCat = _task(
 AllTogether = _task(
     "AllTogether",
     DETECTOR,
-    {"raw": _input("raw"), "out": _output("isr_image"), "adjust_all_quanta": lambda self, adjuster: None},
+    {"raw": _input("raw"), "out": _output("isr_image"), "adjust_all_quanta": _adjusts_all},
 )

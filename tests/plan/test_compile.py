@@ -92,7 +92,7 @@ def test_steps_that_read_from_later_ones_are_refused(butler: Any, pipeline: Writ
         {"isr": "Isr", "stat": "Stat", "gather": "Gather", "rank": "Rank"},
         {"detectors": (D, ["isr", "stat", "rank"]), "whole": (E, ["gather"])},
     )
-    with pytest.raises(InputError, match="step 'whole'.*earlier steps") as caught:
+    with pytest.raises(InputError, match=r"step 'whole'.*earlier steps") as caught:
         compile_pipeline(path, butler)
     assert str(caught.value).startswith(f"{path}: ")
 

@@ -209,7 +209,7 @@ def upstream(compiled: CompiledPipeline, butler: Butler, exposure: int) -> list[
 
 @pytest.fixture(scope="module")
 def night(make_repository: Callable[..., Any]) -> Any:
-    """Two exposures of two filters; of the second the last detector has no flat; one bias is replaced for it."""
+    """Two exposures of two filters; for the second one bias is replaced and one flat is missing."""
     repository = make_repository()
     refs = repository.biases()
     for name, number in (("r_57", 4), ("g_6", 3)):

@@ -42,11 +42,10 @@ _EVENTS: list[type[FileSystemEvent]] = [
     DirCreatedEvent,
     DirMovedEvent,
 ]
-"""What the operating system is asked to tell: not each write and each reader, which could overflow its queue."""
+"""What the operating system is asked to tell: not each write and reader, which could overflow its queue."""
 
 _POLLING_SECONDS = 1.0
 _PATHS_KEPT = 100_000
-_EVENTS = (DirCreatedEvent, DirMovedEvent, FileClosedEvent, FileCreatedEvent, FileMovedEvent)
 
 
 class DirectoryWatch:
@@ -178,8 +177,8 @@ def _is_being_written(path: Path) -> bool | None:
 
     A read lease is granted only on a file that nobody has open for writing (``fcntl(2)``).
     """
-    # A writer that opens the file while we hold the lease makes the kernel signal us; SIGIO, the default, would end
-    # the process, SIGURG is ignored unless somebody asks for it.
+    # A writer that opens the file while we hold the lease makes the kernel signal us: SIGIO, the default,
+    # would end the process; SIGURG is ignored unless somebody asks for it.
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
     except OSError:
@@ -198,7 +197,7 @@ def _is_being_written(path: Path) -> bool | None:
 
 
 class _Handler(FileSystemEventHandler):
-    """Turns the operating system's events into paths: of files that are whole, and of those that may not be."""
+    """Turns the system's events into paths: of files that are whole, and of those that may not be."""
 
     def __init__(
         self,
@@ -224,7 +223,7 @@ class _Handler(FileSystemEventHandler):
             elif event.event_type == "created" or (
                 event.event_type in {"moved", "modified"} and self._polling
             ):
-                # A link is whole when it is made; a file that its writer has just made is told when it is closed.
+                # A link is whole when it is made; a file that its writer has just made is told at its close.
                 self._unsure(path)
 
     def _look_into(self, folder: Path) -> None:

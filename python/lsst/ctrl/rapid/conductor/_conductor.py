@@ -193,7 +193,7 @@ class Conductor:
         Returns
         -------
         shards
-            Those that giving it up made ready for the first time: it counts as ended in its exposure's gather.
+            Those that giving it up made ready: it counts as ended in its exposure's gather.
         """
         del self._running[shard]
         attempt = self._tries[shard]
@@ -336,7 +336,7 @@ class Conductor:
         )
 
     def _place(self, found: _Exposure) -> tuple[Shard, str]:
-        """Return the next shard of an exposure and its worker: gathers first, then detectors that a free worker knows."""
+        """Return an exposure's next shard and its worker: gathers, then detectors that free workers know."""
         strangers: Shard | None = None
         taken: Shard | None = None
         for gather in (shard for shard in found.ready if shard.detector is None):
@@ -404,7 +404,10 @@ class _Exposure:
         return self.has_ended(rule, None)
 
     def blocked(self, rule: StepRule, detector: int | None) -> bool:
-        """Tell whether a step cannot run because one that it reads from failed; a gather runs without failed detectors."""
+        """Tell whether a step cannot run because one that it reads from failed.
+
+        A gather runs without the detectors that failed.
+        """
         for earlier in map(self.rule, rule.after):
             if not earlier.per_detector and self.state(earlier.label, None) is _State.FAILED:
                 return True

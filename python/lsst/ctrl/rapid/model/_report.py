@@ -68,7 +68,7 @@ class Summary(Model):
     warm_up_seconds: float
     """From start to the first worker that could take a shard; in no latency below."""
     overhead_ms: Percentiles
-    """``started - file_closed`` less the time in which no worker was free, of the shards that a raw triggered."""
+    """``started - file_closed`` less the time without a free worker, of the shards that a raw triggered."""
     latency_ms: Percentiles
     """``started - file_closed`` of the same shards."""
     no_worker_free_ms: Percentiles

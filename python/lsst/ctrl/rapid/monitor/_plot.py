@@ -88,7 +88,7 @@ def _draw_timeline(axes: Axes, report: Report) -> None:
 def _draw_histogram(axes: Axes, values: list[float], label: str) -> None:
     if values:
         low = max(min(values), 0.1)
-        bins = np.geomspace(low, max(max(values), 2 * low), 50)
+        bins = np.geomspace(low, max(max(values), 2 * low), 50).tolist()
         axes.hist(np.clip(values, low, None), bins=bins, color="#33658a")
         axes.set_xscale("log")
         axes.axvline(float(np.median(values)), color="k", lw=1)

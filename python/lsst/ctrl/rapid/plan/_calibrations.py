@@ -23,7 +23,7 @@ class CalibrationError(LookupError):
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class _Certification:
-    """One dataset in one collection, and when it holds; `None` means always (a RUN has no validity ranges)."""
+    """One dataset in one collection, and when it holds; `None` means always: a RUN has no ranges."""
 
     rank: int
     timespan: Timespan | None
@@ -110,8 +110,8 @@ class Calibrations:
                     continue
                 if found is not None and found.ref.id != candidate.ref.id:
                     raise CalibrationError(
-                        f"Two {dataset_type} datasets ({found.ref.id} and {candidate.ref.id}) are certified for "
-                        f"{data_id} at {timespan} in one collection; decertify one of them."
+                        f"Two {dataset_type} datasets ({found.ref.id} and {candidate.ref.id}) are certified "
+                        f"for {data_id} at {timespan} in one collection; decertify one of them."
                     )
             if found is None:
                 found = candidate
@@ -123,17 +123,17 @@ def _read(
 ) -> Mapping[_Key, Sequence[_Certification]]:
     found: defaultdict[_Key, list[_Certification]] = defaultdict(list)
     name = dataset_type.name
-    searched = [
-        info.name
+    searched = {
+        info.name: info.type
         for info in butler.collections.query_info(list(ranks), include_summary=True)
         if info.type is not CollectionType.CHAINED and name in (info.dataset_types or ())
-    ]
+    }
     if not searched:
         return found
     try:
         with butler.query() as query:
             rows = list(
-                query.join_dataset_search(name, searched).general(
+                query.join_dataset_search(name, list(searched)).general(
                     dataset_type.dimensions,
                     dataset_fields={name: {"dataset_id", "run", "collection", "timespan"}},
                     find_first=False,
@@ -146,8 +146,11 @@ def _read(
             {d: row[d] for d in dataset_type.dimensions.names}, dimensions=dataset_type.dimensions
         )
         ref = DatasetRef(dataset_type, data_id, run=row[f"{name}.run"], id=row[f"{name}.dataset_id"])
-        certification = _Certification(ranks[row[f"{name}.collection"]], row[f"{name}.timespan"], ref)
-        found[data_id.required_values].append(certification)
+        collection = row[f"{name}.collection"]
+        # What is not certified comes with a time span without limits.
+        certified = searched[collection] is CollectionType.CALIBRATION
+        timespan = row[f"{name}.timespan"] if certified else None
+        found[data_id.required_values].append(_Certification(ranks[collection], timespan, ref))
     for certifications in found.values():
         certifications.sort(key=lambda c: c.rank)
     return found

@@ -1,4 +1,4 @@
-"""A pipeline compiled against a repository: steps, where each input comes from, and what is found in memory."""
+"""A pipeline compiled against a repository: steps, and where each input comes from."""
 
 from __future__ import annotations
 
@@ -163,18 +163,19 @@ def _check_dimensions(path: Path, label: str, dimensions: DimensionGroup, tasks:
     reachable = dimensions.universe.conform(["exposure", "detector"])
     if "exposure" not in dimensions.names or not dimensions <= reachable:
         raise InputError(
-            f"{path}: step {label!r} is sharded by {dimensions}; steps are run for (exposure, detector) or (exposure)."
+            f"{path}: step {label!r} is sharded by {dimensions}; steps are run for (exposure, detector) "
+            "or (exposure)."
         )
     for node in tasks:
         if not node.dimensions <= reachable:
             raise InputError(
-                f"{path}: task {node.label!r} has dimensions {node.dimensions}, which an exposure and its detectors do not "
-                "determine; it cannot be run as raws arrive."
+                f"{path}: task {node.label!r} has dimensions {node.dimensions}, which an exposure and its "
+                "detectors do not determine; it cannot be run as raws arrive."
             )
         if type(node.get_connections()).adjust_all_quanta is not PipelineTaskConnections.adjust_all_quanta:
             raise InputError(
-                f"{path}: task {node.label!r} adjusts all of its quanta together, which takes the whole graph; it cannot "
-                "be run as raws arrive."
+                f"{path}: task {node.label!r} adjusts all of its quanta together, which takes the whole "
+                "graph; it cannot be run as raws arrive."
             )
 
 
@@ -198,7 +199,8 @@ def _classify(
     if name == TRIGGER:
         return InputKind.TRIGGER
     raise InputError(
-        f"{path}: task {node.label!r} reads {name!r}, which no task of the pipeline makes; only {TRIGGER!r} arrives."
+        f"{path}: task {node.label!r} reads {name!r}, which no task of the pipeline makes; only "
+        f"{TRIGGER!r} arrives."
     )
 
 

@@ -139,7 +139,7 @@ def _data_ids(
 def _adapted_inputs(
     graph: PipelineGraph, node: TaskNode, data_id: DataCoordinate, refs: _RefsByType
 ) -> NamedKeyDict[DatasetType, Sequence[DatasetRef]]:
-    """Return a quantum's inputs as its connections declare them: components and storage classes adapted, sorted."""
+    """Return a quantum's inputs as declared: components and storage classes adapted, sorted."""
     adapted: NamedKeyDict[DatasetType, Sequence[DatasetRef]] = NamedKeyDict()
     for edge in node.iter_all_inputs():
         name = edge.parent_dataset_type_name
@@ -150,8 +150,8 @@ def _adapted_inputs(
             adapted[dataset_type] = [edge.adapt_dataset_ref(ref) for ref in found]
         elif present != dataset_type:
             raise NotImplementedError(
-                f"Task {node.label!r} reads {dataset_type.name!r} through two connections with two storage classes, which "
-                "a quantum cannot hold."
+                f"Task {node.label!r} reads {dataset_type.name!r} through two connections with two storage "
+                "classes, which a quantum cannot hold."
             )
     return adapted
 
@@ -201,7 +201,7 @@ def _agree(a: DataCoordinate, b: DataCoordinate) -> bool:
 def _subset(
     records: Mapping[str, DatastoreRecordData], inputs: Iterable[Sequence[DatasetRef]]
 ) -> dict[str, DatastoreRecordData]:
-    """Return the records of a quantum's overall inputs, so that nothing asks the datastore whether they exist."""
+    """Return the records of a quantum's overall inputs, so that nothing asks whether they exist."""
     ids = {ref.id for refs in inputs for ref in refs}
     found = {}
     for datastore, data in records.items():

@@ -86,7 +86,8 @@ class RecordStore:
                         f"{n}={v!r}" for n, v in zip(definition.required.names, key, strict=True)
                     )
                     raise LookupError(f"There is no record of {element} for {named}.")
-                record = definition.RecordClass(**{definition.primary_key.name: key[-1]})
+                key_column = self.universe.dimensions[element].primary_key.name
+                record = definition.RecordClass(**{key_column: key[-1]})
                 self.add([record])
             records[element] = record
             for name in definition.implied.names:

@@ -19,7 +19,7 @@ def payload_hash(graph: PipelineGraph) -> str:
     """
     digest = hashlib.sha256()
     for label, node in sorted(graph.tasks.items()):
-        config = node.config.saveToString(skipImports=True)
+        config = node.config.saveToString(skipImports=True)  # type: ignore[no-untyped-call]  # upstream is untyped
         identity = [label, node.task_class_name, config, _version(node.task_class_name)]
         digest.update(json.dumps(identity).encode())
     return digest.hexdigest()[:8]

@@ -20,6 +20,15 @@ from lsst.daf.butler.time_utils import TimeConverter
 
 from ..model import InputError
 
+
+@functools.cache
+def _glob(pattern: str) -> re.Pattern[str]:
+    """Return a ``GLOB`` pattern (``*``, ``?``, literal after a backslash) as a regular expression."""
+    tokens = re.findall(r"\\[*?\[\]\\]|.", pattern, re.DOTALL)
+    wild = {"*": ".*", "?": "."}
+    return re.compile("".join(wild.get(t, re.escape(t if len(t) == 1 else t[1])) for t in tokens), re.DOTALL)
+
+
 _COMPARE: Mapping[str, Callable[[Any, Any], bool]] = {
     "==": operator.eq,
     "!=": operator.ne,
@@ -38,14 +47,6 @@ _ARITHMETIC: Mapping[str, Callable[[Any, Any], Any]] = {
     "/": operator.truediv,
     "%": operator.mod,
 }
-
-
-@functools.cache
-def _glob(pattern: str) -> re.Pattern[str]:
-    """Return a butler ``GLOB`` pattern (``*``, ``?``, both literal after a backslash) as a regular expression."""
-    tokens = re.findall(r"\\[*?\[\]\\]|.", pattern, re.DOTALL)
-    wild = {"*": ".*", "?": "."}
-    return re.compile("".join(wild.get(t, re.escape(t if len(t) == 1 else t[1])) for t in tokens), re.DOTALL)
 
 
 class Selector:
