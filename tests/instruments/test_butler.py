@@ -224,7 +224,7 @@ def test_the_full_stack_is_used_where_it_is(monkeypatch) -> None:
 
         def register(self, registry, *, update=False) -> None: ...
 
-        def getRawFormatter(self, dataId): ...  # noqa: N803 - upstream's signature
+        def getRawFormatter(self, dataId): ...
 
     package = types.ModuleType("lsst.obs.lsst")
     package.LsstCam = LsstCam

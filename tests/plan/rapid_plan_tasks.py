@@ -7,7 +7,7 @@ from typing import Any
 
 import lsst.pipe.base as pb
 from lsst.pex.config import Field
-from lsst.pipe.base import connectionTypes as ct  # noqa: N813 -- upstream's own short name
+from lsst.pipe.base import connectionTypes as ct
 
 DETECTOR = ("instrument", "exposure", "detector")
 EXPOSURE = ("instrument", "exposure")
@@ -108,6 +108,18 @@ CameraIsr = _task(
 Stat = _task("Stat", DETECTOR, {"image": _input("isr_image"), "out": _output("stats", "StructuredDataDict")})
 Catalog = _task(
     "Catalog", DETECTOR, {"image": _input("isr_image"), "out": _output("sources", "ArrowAstropy")}
+)
+Registered = _task(
+    "Registered", DETECTOR, {"image": _input("isr_image"), "out": _output("registered", "ArrowAstropy")}
+)
+RegisteredColumns = _task(
+    "RegisteredColumns",
+    DETECTOR,
+    {
+        "table": _input("registered", "DataFrame"),
+        "columns": _input("registered.columns", "ArrowColumnList"),
+        "out": _output("stats", "StructuredDataDict"),
+    },
 )
 Columns = _task(
     "Columns",
@@ -237,6 +249,15 @@ RefCat = _task(
             doc="", name="refcat", storageClass="ArrowAstropy", dimensions=("htm7",), multiple=True
         ),
         "out": _output("isr_image"),
+    },
+)
+AllBiases = _task(
+    "AllBiases",
+    EXPOSURE,
+    {
+        "raws": _input("raw", multiple=True),
+        "bias": _calibration("bias", BIAS, multiple=True),
+        "out": _output("mosaic", dimensions=EXPOSURE),
     },
 )
 AllTogether = _task(

@@ -78,6 +78,12 @@ def test_values_that_a_data_id_has_not_are_ignored(butler: Butler, records: Reco
     )
 
 
+def test_implied_values_are_those_of_the_record(butler: Butler, records: RecordStore) -> None:
+    dimensions = butler.dimensions.conform(["exposure"])
+    data_id = records.expand(dimensions, instrument=CAMERA, exposure=2, physical_filter="r_57", band="r")
+    assert (data_id["physical_filter"], data_id["band"]) == ("g_6", "g")
+
+
 def test_a_record_that_is_not_known_is_named(butler: Butler, records: RecordStore) -> None:
     dimensions = butler.dimensions.conform(["exposure", "detector"])
     with pytest.raises(LookupError, match="no record of detector for instrument='ToyCam', detector=77"):

@@ -24,7 +24,7 @@ def environment() -> dict[str, str]:
     """Return the environment of a child process: the package that is tested, and its commands."""
     return {
         **os.environ,
-        "PYTHONPATH": str(ROOT / "python"),
+        "PYTHONPATH": os.pathsep.join([str(ROOT / "python"), str(ROOT / "tests")]),
         "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
     }
 

@@ -20,10 +20,24 @@ def work(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A work folder in which one exposure of each kind was simulated and reduced."""
     folder = tmp_path_factory.mktemp("run")
     rapid_exec(
-        "run", SUMMIT, "--simulate", 5, "--sequence", "science,bias,dark,flat", "--cadence", 0, "--workers", 2,
-        "--detectors", ",".join(map(str, DETECTORS)), "--work-dir", "work", "--report", "elsewhere/report.json",
+        "run",
+        SUMMIT,
+        "--simulate",
+        5,
+        "--sequence",
+        "science,bias,dark,flat",
+        "--cadence",
+        0,
+        "--detectors",
+        ",".join(map(str, DETECTORS)),
+        "--work-dir",
+        "work",
+        "--workers",
+        2,
+        "--report",
+        "elsewhere/report.json",
         cwd=folder,
-    )  # fmt: skip
+    )
     return folder / "work"
 
 
@@ -52,9 +66,7 @@ def test_each_kind_of_exposure_has_its_pipeline(report: Report, butler: Butler) 
         record.id: record.observation_type
         for record in butler.query_dimension_records("exposure", instrument="LSSTCamSim")
     }
-    pipelines = {
-        "science": "summit", "bias": "summitBias", "dark": "summitDark", "flat": "summitFlat"
-    }  # fmt: skip
+    pipelines = {"science": "summit", "bias": "summitBias", "dark": "summitDark", "flat": "summitFlat"}
     assert sorted(types.values()) == ["bias", "dark", "flat", "flat", "science"]
     for shard in report.shards:
         assert shard.pipeline == pipelines[types[int(shard.data_id["exposure"])]]
@@ -64,9 +76,14 @@ def test_times_pass_in_order_and_overhead_adds_up(report: Report) -> None:
     for shard in report.shards:
         times = shard.times
         passed = [
-            times.file_closed, times.seen, times.ready, times.dispatched, times.started, times.finished,
+            times.file_closed,
+            times.seen,
+            times.ready,
+            times.dispatched,
+            times.started,
+            times.finished,
             times.committed,
-        ]  # fmt: skip
+        ]
         assert None not in passed
         assert passed == sorted(passed, key=float)  # type: ignore[arg-type]
         assert shard.overhead is not None
@@ -115,11 +132,21 @@ def test_pipetask_finds_nothing_to_do(work: Path, report: Report, pipeline: str,
     [run] = [run for run in report.runs if f"/{pipeline}-" in run]
     exposures = {int(s.data_id["exposure"]) for s in report.shards if s.pipeline == pipeline}
     done = pipetask(
-        "run", "-b", "repo", "-p", f"{SUMMIT.with_name(pipeline)}.yaml#{step}", "-i", f"{run},{INPUTS}",
-        "--output-run", run, "--extend-run", "--skip-existing",
-        "-d", f"instrument='LSSTCamSim' and exposure in ({','.join(map(str, exposures))})",
+        "run",
+        "-b",
+        "repo",
+        "-p",
+        f"{SUMMIT.with_name(pipeline)}.yaml#{step}",
+        "-i",
+        f"{run},{INPUTS}",
+        "--output-run",
+        run,
+        "--extend-run",
+        "--skip-existing",
+        "-d",
+        f"instrument='LSSTCamSim' and exposure in ({','.join(map(str, exposures))})",
         cwd=work,
-    )  # fmt: skip
+    )
     assert "previously succeeded and skipped" in done.stderr, done.stderr
     assert "QuantumGraph contains no quanta" in done.stderr, done.stderr
 
@@ -128,9 +155,19 @@ def test_plain_pipetask_gives_the_same_datasets(work: Path, report: Report, butl
     [ours] = [run for run in report.runs if "/summit-" in run]
     [exposure] = {int(s.data_id["exposure"]) for s in report.shards if s.pipeline == "summit"}
     done = pipetask(
-        "run", "-b", "repo", "-p", SUMMIT, "-i", INPUTS, "--output-run", "u/plain",
-        "-d", f"instrument='LSSTCamSim' and exposure={exposure}", cwd=work,
-    )  # fmt: skip
+        "run",
+        "-b",
+        "repo",
+        "-p",
+        SUMMIT,
+        "-i",
+        INPUTS,
+        "--output-run",
+        "u/plain",
+        "-d",
+        f"instrument='LSSTCamSim' and exposure={exposure}",
+        cwd=work,
+    )
     assert done.returncode == 0, done.stderr
     assert differences(butler, ours, "u/plain") == []
 
@@ -145,9 +182,20 @@ def test_report_command_shows_where_the_time_went(work: Path) -> None:
 
 def test_a_second_run_leaves_what_is_done(work: Path, report: Report) -> None:
     again = rapid_exec(
-        "run", SUMMIT, "--work-dir", "work", "--until-idle", 1, "--workers", 1, "--report", "again.json",
-        "--detectors", ",".join(map(str, DETECTORS)), cwd=work.parent,
-    )  # fmt: skip
+        "run",
+        SUMMIT,
+        "--work-dir",
+        "work",
+        "--until-idle",
+        1,
+        "--workers",
+        1,
+        "--report",
+        "again.json",
+        "--detectors",
+        ",".join(map(str, DETECTORS)),
+        cwd=work.parent,
+    )
     second = Report.model_validate_json((work.parent / "again.json").read_text())
     assert second.shards == (), again.stdout
     assert not second.refused

@@ -23,9 +23,24 @@ BRIGHT = 60.0
 def work(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("truth")
     rapid_exec(
-        "run", SUMMIT, "--simulate", 4, "--sequence", "science,flat,science", "--cadence", 0, "--workers", 2,
-        "--detectors", ",".join(map(str, ITL + E2V)), "--work-dir", "work", "--seed", 5, cwd=folder,
-    )  # fmt: skip
+        "run",
+        SUMMIT,
+        "--simulate",
+        4,
+        "--sequence",
+        "science,flat,science",
+        "--cadence",
+        0,
+        "--workers",
+        2,
+        "--detectors",
+        ",".join(map(str, ITL + E2V)),
+        "--work-dir",
+        "work",
+        "--seed",
+        5,
+        cwd=folder,
+    )
     return folder / "work"
 
 
@@ -106,9 +121,12 @@ def test_bright_stars_are_found_within_a_pixel(work: Path, vendor: tuple[int, ..
             continue
         stars, facts = truth_of(work, line)
         found = butler.get(
-            "quick_source_catalog", instrument="LSSTCamSim", exposure=line["exposure"], detector=line["detector"],
+            "quick_source_catalog",
+            instrument="LSSTCamSim",
+            exposure=line["exposure"],
+            detector=line["detector"],
             collections="rapid",
-        )  # fmt: skip
+        )
         rows, columns, _, _ = section(fits.getheader(line["path"], 1)["DETSIZE"])
         for star in bright(stars, facts, (rows.stop, columns.stop)):
             distance = np.hypot(found["x"] - star["x"], found["y"] - star["y"])
@@ -125,9 +143,12 @@ def test_fwhm_agrees_with_the_truth(work: Path) -> None:
     for line in science(work):
         _, facts = truth_of(work, line)
         summary = butler.get(
-            "quick_detector_summary", instrument="LSSTCamSim", exposure=line["exposure"],
-            detector=line["detector"], collections="rapid",
-        )  # fmt: skip
+            "quick_detector_summary",
+            instrument="LSSTCamSim",
+            exposure=line["exposure"],
+            detector=line["detector"],
+            collections="rapid",
+        )
         assert summary["psf_fwhm"] == pytest.approx(facts["fwhm_arcsec"], rel=0.05)
 
 

@@ -81,8 +81,8 @@ class DirectoryWatch:
         self._told: OrderedDict[Path, tuple[int, int]] = OrderedDict()
         self._lock = threading.Lock()
 
-    def start(self) -> None:
-        """Begin to watch, then tell what is there already.
+    def check(self) -> None:
+        """Check that the directories can be watched.
 
         Raises
         ------
@@ -94,6 +94,16 @@ class DirectoryWatch:
                 raise InputError(f"{folder}: there is no such folder to watch; make it, or name another one.")
             if not os.access(folder, os.R_OK | os.X_OK):
                 raise InputError(f"{folder}: the folder cannot be read.")
+
+    def start(self) -> None:
+        """Begin to watch, then tell what is there already.
+
+        Raises
+        ------
+        InputError
+            If a directory is not there or cannot be read.
+        """
+        self.check()
         handler = _Handler(
             wanted=self._is_wanted, whole=self._tell, unsure=self._look_at, polling=self._polling
         )

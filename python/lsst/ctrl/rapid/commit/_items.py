@@ -7,7 +7,7 @@ __all__ = ("Committed", "RawItem", "RunItem", "ShardItem")
 import dataclasses
 from pathlib import Path
 
-from lsst.daf.butler import DatasetRef, DimensionRecord, FormatterV2
+from lsst.daf.butler import DatasetRef, DimensionRecord, Formatter, FormatterV2
 
 from ..model import OutcomeRecord, Shard, TransferMode
 from ..plan import DatasetMessage, RecordsMessage
@@ -28,7 +28,7 @@ class RawItem:
 
     ref: DatasetRef
     path: Path
-    formatter: type[FormatterV2]
+    formatter: type[Formatter | FormatterV2]
     transfer: TransferMode
     records: tuple[DimensionRecord, ...]
 
@@ -61,6 +61,8 @@ class Committed:
         Why it could not be registered; ``""`` if it was.
     uris
         Files of the registered datasets that are to be published, by the name of their type.
+    init_inputs
+        Of a RUN: the datasets that its tasks are constructed with, and their datastore records.
     """
 
     item: RunItem | RawItem | ShardItem
@@ -68,3 +70,4 @@ class Committed:
     datasets: int = 0
     error: str = ""
     uris: dict[str, str] = dataclasses.field(default_factory=dict)
+    init_inputs: tuple[tuple[DatasetMessage, ...], RecordsMessage] = ((), {})

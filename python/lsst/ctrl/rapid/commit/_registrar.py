@@ -24,7 +24,16 @@ from lsst.daf.butler import (
 from lsst.daf.butler._standalone_datastore import instantiate_standalone_datastore
 from lsst.daf.butler.registry import MissingCollectionError
 
-from ..plan import CompiledPipeline, RecordStore, Step, records_from_message, refs_by_type
+from ..plan import (
+    CompiledPipeline,
+    DatasetMessage,
+    RecordsMessage,
+    RecordStore,
+    Step,
+    records_from_message,
+    records_to_message,
+    refs_by_type,
+)
 from ._items import Committed, RawItem, RunItem, ShardItem
 
 _LOG = logging.getLogger(__name__)
@@ -156,6 +165,7 @@ class Registrar:
                 now,
                 datasets=len(refs.get(id(item), ())) + isinstance(item, RawItem),
                 uris=self._uris(refs.get(id(item), ())),
+                init_inputs=self._init_inputs(item) if isinstance(item, RunItem) else ((), {}),
             )
             for item in items
         ]
@@ -190,6 +200,17 @@ class Registrar:
         self._prepend(self._output, item.run, end=self._inputs)
         self._runs.add(item.run)
         _LOG.info("RUN %s is ready.", item.run)
+
+    def _init_inputs(self, item: RunItem) -> tuple[tuple[DatasetMessage, ...], RecordsMessage]:
+        """Find what the tasks of a RUN are constructed with: made with it, or in the input collections."""
+        refs = []
+        for name in sorted(self._pipelines[item.pipeline].init_inputs):
+            ref = self._butler.find_dataset(name, collections=[item.run, *self._inputs])
+            if ref is None:
+                raise LookupError(f"{item.pipeline}: there is no {name}, which a task is constructed with.")
+            refs.append(ref)
+        exported = self._butler._datastore.export_records(refs)  # noqa: SLF001 -- as upstream's builder
+        return tuple(DatasetMessage.of(ref) for ref in refs), records_to_message(exported)
 
     def _prepend(self, chain: str, run: str, end: Sequence[str] = ()) -> None:
         try:

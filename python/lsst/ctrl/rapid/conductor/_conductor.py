@@ -2,39 +2,20 @@
 
 from __future__ import annotations
 
-__all__ = ("Conductor", "Dispatch", "Give", "StepRule")
+__all__ = ("Conductor", "Dispatch", "Give")
 
 import dataclasses
-import enum
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 from ..model import Shard
+from ._exposure import ExposureProgress, State, StepRule
 
 _NOT_YET_KNOWN = -math.inf
 """Newness of an exposure of which only shards that ended in an earlier run were told."""
 
 type _Place = tuple[str, int]
 """An exposure: instrument and number."""
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
-class StepRule:
-    """What the conductor must know of a step.
-
-    Attributes
-    ----------
-    label
-        The step's label.
-    per_detector
-        Whether a shard is one detector; otherwise it gathers an exposure.
-    after
-        Labels of the steps that must have ended before.
-    """
-
-    label: str
-    per_detector: bool
-    after: frozenset[str]
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -53,18 +34,6 @@ class Give:
     shard: Shard
     reason: str
     attempt: int
-
-
-class _State(enum.Enum):
-    WAITING = "waiting"
-    READY = "ready"
-    RUNNING = "running"
-    DONE = "done"
-    FAILED = "failed"
-
-    @property
-    def ended(self) -> bool:
-        return self in {_State.DONE, _State.FAILED}
 
 
 class Conductor:
@@ -102,8 +71,8 @@ class Conductor:
         self._expected = expected
         self._gather_deadline = gather_deadline
         self._attempts = attempts
-        self._exposures: dict[_Place, _Exposure] = {}
-        self._active: dict[_Place, _Exposure] = {}
+        self._exposures: dict[_Place, ExposureProgress] = {}
+        self._active: dict[_Place, ExposureProgress] = {}
         self._workers: set[str] = set()
         self._free: dict[str, None] = {}
         self._running: dict[Shard, str] = {}
@@ -148,7 +117,7 @@ class Conductor:
         place = (instrument, exposure)
         found = self._exposures.get(place)
         if found is None:
-            found = _Exposure(
+            found = ExposureProgress(
                 pipeline,
                 instrument,
                 exposure,
@@ -167,7 +136,7 @@ class Conductor:
         """A shard ended in an earlier run: it is not run again, and counts in its exposure's gather."""
         found = self._exposures.get((shard.instrument, shard.exposure))
         if found is None:
-            found = _Exposure(
+            found = ExposureProgress(
                 shard.pipeline,
                 shard.instrument,
                 shard.exposure,
@@ -178,14 +147,14 @@ class Conductor:
             self._exposures[shard.instrument, shard.exposure] = found
         if shard.detector is not None:
             found.arrived.add(shard.detector)
-        found.states[shard.step, shard.detector] = _State.FAILED if failed else _State.DONE
+        found.states[shard.step, shard.detector] = State.FAILED if failed else State.DONE
 
     def ended(self, shard: Shard, *, failed: bool, now: float) -> Sequence[Shard]:
         """A shard has ended on its worker, which is free again; returns the shards that it made ready."""
         worker = self._running.pop(shard)
         if worker in self._workers:
             self._free[worker] = None
-        return self._end(shard, _State.FAILED if failed else _State.DONE, now)
+        return self._end(shard, State.FAILED if failed else State.DONE, now)
 
     def lost(self, shard: Shard, reason: str, now: float) -> Sequence[Shard]:
         """The worker of a shard is gone: the shard is tried again, or given up.
@@ -201,7 +170,7 @@ class Conductor:
             self._exposures[shard.instrument, shard.exposure].make_ready(shard)
             return []
         self._given_up.append(Give(shard, f"{reason} (attempt {attempt} of {self._attempts})", attempt))
-        return self._end(shard, _State.FAILED, now)
+        return self._end(shard, State.FAILED, now)
 
     def tick(self, now: float) -> Sequence[Shard]:
         """Time has passed; returns the gathers whose deadline made them ready."""
@@ -290,13 +259,13 @@ class Conductor:
 
     # How
 
-    def _end(self, shard: Shard, state: _State, now: float) -> Sequence[Shard]:
+    def _end(self, shard: Shard, state: State, now: float) -> Sequence[Shard]:
         found = self._exposures[shard.instrument, shard.exposure]
         found.states[shard.step, shard.detector] = state
         self._tries.pop(shard, None)
         return self._advance(found, now)
 
-    def _advance(self, found: _Exposure, now: float) -> list[Shard]:
+    def _advance(self, found: ExposureProgress, now: float) -> list[Shard]:
         """Open the gates that can be opened; returns the shards behind them."""
         ready: list[Shard] = []
         moved = True
@@ -310,7 +279,7 @@ class Conductor:
                         continue
                     shard = found.shard(rule.label, detector)
                     if found.blocked(rule, detector):
-                        found.states[rule.label, detector] = _State.FAILED
+                        found.states[rule.label, detector] = State.FAILED
                         self._given_up.append(Give(shard, "an earlier step failed", 0))
                         moved = True
                     else:
@@ -320,7 +289,7 @@ class Conductor:
             self._active.pop((found.instrument, found.exposure), None)
         return ready
 
-    def _may_run(self, found: _Exposure, rule: StepRule, detector: int | None, now: float) -> bool:
+    def _may_run(self, found: ExposureProgress, rule: StepRule, detector: int | None, now: float) -> bool:
         if rule.per_detector:
             return all(found.has_ended(found.rule(label), detector) for label in rule.after)
         complete = self._expected[found.instrument] <= found.arrived or now >= found.deadline
@@ -330,12 +299,12 @@ class Conductor:
             and all(found.all_ended(found.rule(label)) for label in rule.after)
         )
 
-    def _newest_with_work(self) -> _Exposure | None:
+    def _newest_with_work(self) -> ExposureProgress | None:
         return max(
             (found for found in self._active.values() if found.ready), key=lambda f: f.newness, default=None
         )
 
-    def _place(self, found: _Exposure) -> tuple[Shard, str]:
+    def _place(self, found: ExposureProgress) -> tuple[Shard, str]:
         """Return an exposure's next shard and its worker: gathers, then detectors that free workers know."""
         strangers: Shard | None = None
         taken: Shard | None = None
@@ -353,80 +322,3 @@ class Conductor:
         rest = strangers or taken
         assert rest is not None, "An exposure with work has a ready shard."
         return rest, next(iter(self._free))
-
-
-class _Exposure:
-    """How far an exposure is."""
-
-    def __init__(
-        self,
-        pipeline: str,
-        instrument: str,
-        exposure: int,
-        rules: Iterable[StepRule],
-        newness: float,
-        deadline: float,
-    ) -> None:
-        self.pipeline = pipeline
-        self.instrument = instrument
-        self.exposure = exposure
-        self.rules = tuple(rules)
-        self.newness = newness
-        self.deadline = deadline
-        self.overdue = False
-        self.arrived: set[int] = set()
-        self.states: dict[tuple[str, int | None], _State] = {}
-        self.ready: dict[Shard, None] = {}
-
-    def shard(self, step: str, detector: int | None) -> Shard:
-        return Shard(self.pipeline, step, self.instrument, self.exposure, detector)
-
-    def rule(self, label: str) -> StepRule:
-        return next(rule for rule in self.rules if rule.label == label)
-
-    def make_ready(self, shard: Shard) -> None:
-        self.states[shard.step, shard.detector] = _State.READY
-        self.ready[shard] = None
-
-    def take(self, shard: Shard) -> None:
-        del self.ready[shard]
-        self.states[shard.step, shard.detector] = _State.RUNNING
-
-    def state(self, step: str, detector: int | None) -> _State:
-        return self.states.get((step, detector), _State.WAITING)
-
-    def has_ended(self, rule: StepRule, detector: int | None) -> bool:
-        return self.state(rule.label, detector if rule.per_detector else None).ended
-
-    def all_ended(self, rule: StepRule) -> bool:
-        if rule.per_detector:
-            return all(self.has_ended(rule, detector) for detector in self.arrived)
-        return self.has_ended(rule, None)
-
-    def blocked(self, rule: StepRule, detector: int | None) -> bool:
-        """Tell whether a step cannot run because one that it reads from failed.
-
-        A gather runs without the detectors that failed.
-        """
-        for earlier in map(self.rule, rule.after):
-            if not earlier.per_detector and self.state(earlier.label, None) is _State.FAILED:
-                return True
-            if (
-                earlier.per_detector
-                and rule.per_detector
-                and self.state(earlier.label, detector) is _State.FAILED
-            ):
-                return True
-        return False
-
-    @property
-    def finished(self) -> bool:
-        """Whether nothing is left to do for what has come so far."""
-        return not self.waits and not self.ready and all(state.ended for state in self.states.values())
-
-    @property
-    def waits(self) -> bool:
-        """Whether a gather has not become ready yet."""
-        return bool(self.arrived) and any(
-            not rule.per_detector and (rule.label, None) not in self.states for rule in self.rules
-        )

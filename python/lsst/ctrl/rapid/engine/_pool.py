@@ -31,7 +31,7 @@ _DASK_CONFIG = {
     "distributed.admin.tick.limit": "60s",
     "distributed.scheduler.allowed-failures": 1_000_000,
     "distributed.worker.daemon": True,
-    # Dask has each worker return memory to the system at once; images would be paged in anew for every quantum.
+    # Dask has workers return memory to the system at once; images would be paged in anew for each quantum.
     "distributed.nanny.pre-spawn-environ": {
         "MALLOC_TRIM_THRESHOLD_": str(1 << 30),
         "MALLOC_MMAP_THRESHOLD_": str(1 << 27),

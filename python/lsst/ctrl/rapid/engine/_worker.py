@@ -18,7 +18,6 @@ from lsst.daf.butler import (
     DatasetRef,
     DatasetType,
     FileDataset,
-    StorageClass,
     StorageClassFactory,
 )
 from lsst.daf.butler._standalone_datastore import instantiate_standalone_datastore

@@ -15,6 +15,7 @@ from lsst.daf.butler import (
     DatasetRef,
     DatasetType,
     DimensionRecord,
+    Formatter,
     FormatterV2,
 )
 
@@ -59,7 +60,7 @@ class RawReady:
 
     arrival: Arrival
     ref: DatasetRef
-    formatter: type[FormatterV2]
+    formatter: type[Formatter | FormatterV2]
     records: tuple[DimensionRecord, ...]
     shutter_closed: float | None
     ready: float
@@ -121,7 +122,7 @@ class Ingestor:
         self._raw = raw
         self._records = records
         self._exposures: OrderedDict[tuple[str, int], _Exposure] = OrderedDict()
-        self._formatters: dict[str, tuple[str, type[FormatterV2]]] = {}
+        self._formatters: dict[str, tuple[str, type[Formatter | FormatterV2]]] = {}
 
     def read(self, arrival: Arrival) -> RawReady:
         """Return a raw, known.
@@ -205,7 +206,7 @@ class Ingestor:
             for record in records
         )
 
-    def _raw_run(self, instrument: str, detector: int) -> tuple[str, type[FormatterV2]]:
+    def _raw_run(self, instrument: str, detector: int) -> tuple[str, type[Formatter | FormatterV2]]:
         if instrument not in self._formatters:
             found = get_instrument(instrument)
             data_id = {"instrument": instrument, "detector": detector}

@@ -15,8 +15,8 @@ class UncompressedFormatter(GenericFormatter):
 
     Notes
     -----
-    Upstream's default compresses losslessly, which takes longer than all else in a quick look (220 ms instead of
-    32 ms for 512 x 500 pixels with mask and variance).
+    Upstream's default compresses losslessly, which takes longer than all else in a quick look (220 ms
+    instead of 32 ms for 512 x 500 pixels with mask and variance).
     """
 
     @override

@@ -8,16 +8,10 @@ import bisect
 
 
 class FreeWorkerClock:
-    """Remembers the intervals in which no worker was free.
+    """Remembers the intervals in which no worker was free: until the first is warm, none is."""
 
-    Parameters
-    ----------
-    start
-        When the clock begins, UNIX seconds; no worker is free before the first is warm.
-    """
-
-    def __init__(self, start: float) -> None:
-        self._begins = [start]
+    def __init__(self) -> None:
+        self._begins = [float("-inf")]
         self._ends: list[float] = []
 
     def update(self, free: int, now: float) -> None:

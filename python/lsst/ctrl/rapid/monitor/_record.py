@@ -49,7 +49,7 @@ class RunRecord:
 
     def __init__(self, facts: RunFacts) -> None:
         self.facts = facts
-        self.clock = FreeWorkerClock(facts.started)
+        self.clock = FreeWorkerClock()
         self.warm_up_seconds = 0.0
         self.missing = 0
         self.runs: list[str] = []

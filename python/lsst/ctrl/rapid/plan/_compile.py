@@ -98,6 +98,15 @@ class CompiledPipeline:
         return {name: node.dataset_type for name, node in self.graph.dataset_types.items()}
 
     @property
+    def init_inputs(self) -> frozenset[str]:
+        """Names of the dataset types that tasks are constructed with."""
+        return frozenset(
+            edge.parent_dataset_type_name
+            for node in self.graph.tasks.values()
+            for edge in node.init.iter_all_inputs()
+        )
+
+    @property
     def calibrations(self) -> list[DatasetType]:
         """The calibration types that the tasks read, in the repository's definition."""
         names = {name for step in self.steps for name in step.reads(InputKind.CALIBRATION)}

@@ -187,7 +187,10 @@ def _generalized(ref: DatasetRef, dataset_type: DatasetType) -> DatasetRef:
 def _init_inputs(node: TaskNode, refs: _RefsByType) -> NamedKeyDict[DatasetType, DatasetRef]:
     found: NamedKeyDict[DatasetType, DatasetRef] = NamedKeyDict()
     for edge in node.init.iter_all_inputs():
-        [ref] = refs[edge.parent_dataset_type_name]
+        name = edge.parent_dataset_type_name
+        if not refs.get(name):
+            raise LookupError(f"Task {node.label!r} is constructed with {name!r}, which is not there.")
+        [ref] = refs[name]
         adapted = edge.adapt_dataset_ref(ref)
         found[adapted.datasetType] = adapted
     return found

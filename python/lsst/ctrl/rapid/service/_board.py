@@ -28,8 +28,8 @@ class Board:
         """The exposures, in the order in which they came."""
         return list(self._exposures.values())
 
-    def arrived(self, raw: RawReady, pipeline: str, expected: int) -> None:
-        """A raw of an expected detector has come."""
+    def arrived(self, raw: RawReady, pipeline: str, expected: int, *, ended: bool) -> None:
+        """A raw of an expected detector has come; ``ended`` if an earlier run has dealt with it."""
         key = (raw.instrument, raw.exposure)
         status = self._exposures.get(key)
         if status is None:
@@ -55,6 +55,7 @@ class Board:
             while len(self._exposures) > _EXPOSURES_KEPT:
                 self._exposures.popitem(last=False)
         status.arrived += 1
+        status.done += ended
 
     def gathering(self, shard: Shard, missing: frozenset[int]) -> None:
         """A gather has begun."""

@@ -152,7 +152,8 @@ def _instruments(butler: Butler, settings: RunSettings) -> list[str]:
         if name not in registered:
             raise InputError(
                 f"{settings.repository}: instrument {name!r} is not registered "
-                f"(there are {', '.join(registered)}); run 'rapid-exec init-repo {settings.repository} --instrument {name}'."
+                f"(there are {', '.join(registered)}); "
+                f"run 'rapid-exec init-repo {settings.repository} --instrument {name}'."
             )
     return list(settings.instruments) or registered
 

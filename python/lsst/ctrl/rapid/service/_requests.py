@@ -4,16 +4,17 @@ from __future__ import annotations
 
 __all__ = ("Requests",)
 
+import asyncio
 from collections import OrderedDict
 from collections.abc import Mapping
 
 from lsst.utils.introspection import get_full_type_name
 
-from ..commit import RunItem
+from ..commit import Committed, RunItem
 from ..engine import RawMessage, ShardRequest
 from ..ingest import RawReady
 from ..model import Shard
-from ..plan import CompiledPipeline, DatasetMessage, InputKind, record_to_json, run_name
+from ..plan import CompiledPipeline, DatasetMessage, InputKind, RecordsMessage, record_to_json, run_name
 from ._compiled import CompiledRun
 from ._inputs import Products, merge_records
 
@@ -36,6 +37,8 @@ class Requests:
         self._output = output
         self._raws: OrderedDict[tuple[str, int], dict[int, RawReady]] = OrderedDict()
         self.products = Products()
+        self._run_inputs: dict[str, tuple[tuple[DatasetMessage, ...], RecordsMessage]] = {}
+        self._run_ready: dict[str, asyncio.Event] = {}
 
     def add(self, raw: RawReady) -> RawReady | None:
         """Remember a raw; returns the one of the same data ID that was there before, which stays."""
@@ -61,6 +64,31 @@ class Requests:
         """Return the RUN of a pipeline for an observing day."""
         return RunItem(run_name(self._output, day_obs, pipeline.name, pipeline.hash), pipeline.name, day_obs)
 
+    def run_is_ready(self, committed: Committed) -> None:
+        """A RUN has been made, or could not be; shards that construct tasks with datasets wait for it."""
+        assert isinstance(committed.item, RunItem), "Only a RUN becomes ready."
+        run = committed.item.run
+        if not committed.error:
+            self._run_inputs[run] = committed.init_inputs
+        self._run_ready.setdefault(run, asyncio.Event()).set()
+
+    async def wait_for_run(self, shard: Shard) -> RunItem | None:
+        """Wait until the RUN of a shard has what its tasks are constructed with; most pipelines need nothing.
+
+        Returns
+        -------
+        run
+            The RUN, if nobody has asked for it to be made: the caller must, and then wait again.
+        """
+        if not self._compiled.pipelines[shard.pipeline].init_inputs:
+            return None
+        run = self.run_of(shard)
+        if run.run not in self._run_ready:
+            self._run_ready[run.run] = asyncio.Event()
+            return run
+        await self._run_ready[run.run].wait()
+        return None
+
     def make(self, shard: Shard, expected: frozenset[int]) -> ShardRequest:
         """Return the message that sends a shard to its worker.
 
@@ -78,6 +106,8 @@ class Requests:
         data_id = first.ref.dataId.subset(step.dimensions)
         calibrations, calibration_records = self._compiled.calibrations.find(step, data_id)
         products, product_records = self.products.find(shard, step)
+        run = self.run_of(shard).run
+        init_inputs, init_records = self._run_inputs.get(run, ((), {}))
         triggers = raws.values() if step.reads(InputKind.TRIGGER) else ()
         return ShardRequest(
             pipeline=shard.pipeline,
@@ -85,7 +115,7 @@ class Requests:
             instrument=shard.instrument,
             exposure=shard.exposure,
             detector=shard.detector,
-            run=self.run_of(shard).run,
+            run=run,
             dimension_records=tuple(record_to_json(record) for record in first.records),
             raws=tuple(
                 RawMessage(
@@ -95,6 +125,6 @@ class Requests:
                 )
                 for raw in triggers
             ),
-            inputs=(*calibrations, *products),
-            datastore_records=merge_records([calibration_records, product_records]),
+            inputs=(*calibrations, *products, *init_inputs),
+            datastore_records=merge_records([calibration_records, product_records, init_records]),
         )

@@ -1,0 +1,148 @@
+"""The way of an arrival: read, refused or known, and made ready."""
+
+from __future__ import annotations
+
+__all__ = ("Intake",)
+
+import asyncio
+import logging
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from ..commit import RawItem
+from ..ingest import Ingestor, RawReady
+from ..instruments import RefusedError
+from ..model import Arrival, Shard
+from ._compiled import EndedKey
+from ._flow import Parts, ShardFlow
+
+_LOG = logging.getLogger(__name__)
+
+
+class Intake:
+    """Turns arrivals into shards that can run.
+
+    Parameters
+    ----------
+    parts
+        The parts of the run.
+    flow
+        Takes the shards.
+    ingestor
+        Reads headers; used in ``reading`` alone.
+    reading, registry
+        Threads that read headers and query the repository.
+    ended_before
+        Shards that have an outcome in the repository.
+
+    Notes
+    -----
+    Every arrival is refused with a line in the ledger, or its raw is handed to the committer before it
+    is worked on.
+    """
+
+    def __init__(
+        self,
+        parts: Parts,
+        flow: ShardFlow,
+        ingestor: Ingestor,
+        reading: ThreadPoolExecutor,
+        registry: ThreadPoolExecutor,
+        ended_before: set[EndedKey],
+    ) -> None:
+        self._parts = parts
+        self._flow = flow
+        self._ingestor = ingestor
+        self._reading = reading
+        self._registry = registry
+        self._ended_before = ended_before
+        self.refused = 0
+
+    async def take(self, arrival: Arrival) -> None:
+        """Take in an arrival."""
+        loop = asyncio.get_running_loop()
+        try:
+            await self._ready(await loop.run_in_executor(self._reading, self._ingestor.read, arrival))
+        except RefusedError as err:
+            self._refuse(arrival.path, str(err))
+        except Exception as err:  # noqa: BLE001 -- one file's fault must not end the run
+            _LOG.debug("%s could not be read.", arrival.path, exc_info=True)
+            self._refuse(arrival.path, f"it could not be read: {type(err).__name__}: {err}")
+
+    def _refuse(self, path: Path, reason: str) -> None:
+        _LOG.error("%s is refused: %s", path, reason)
+        self.refused += 1
+        self._parts.record.refused(self._parts.ledger.refuse(path, reason))
+
+    async def _ready(self, raw: RawReady) -> None:
+        parts = self._parts
+        if raw.instrument not in parts.compiled.expected:
+            self._refuse(raw.arrival.path, f"this run takes no raws of {raw.instrument}")
+            return
+        before = parts.requests.add(raw)
+        if before is not None:
+            if before.arrival.path != raw.arrival.path:
+                self._refuse(
+                    raw.arrival.path, f"it is the same raw as {before.arrival.path}, which came before"
+                )
+            return
+        expected = parts.compiled.expected[raw.instrument]
+        pipeline = parts.compiled.choose(raw)
+        if pipeline is None or raw.detector not in expected:
+            parts.outbox.submit(self._item(raw))
+            self._shed(raw, None if pipeline is None else pipeline.name)
+            return
+        ended = await self._count_ended(raw, pipeline.name)
+        if parts.settings.transfer == "move":
+            parts.outbox.defer(raw.instrument, raw.exposure, self._item(raw))
+        elif not ended:
+            parts.outbox.submit(self._item(raw))
+        parts.board.arrived(raw, pipeline.name, len(expected), ended=ended)
+        now = time.time()
+        newness = raw.shutter_closed or raw.arrival.file_closed
+        ready = parts.conductor.raw(pipeline.name, raw.instrument, raw.exposure, raw.detector, now, newness)
+        self._flow.ready([s for s in ready if s.detector is not None], now, raw)
+        self._flow.ready([s for s in ready if s.detector is None], now)
+        if parts.conductor.is_finished(raw.instrument, raw.exposure):
+            parts.outbox.release(raw.instrument, raw.exposure)
+        self._flow.act()
+
+    def _item(self, raw: RawReady) -> RawItem:
+        return RawItem(raw.ref, raw.arrival.path, raw.formatter, self._parts.settings.transfer, raw.records)
+
+    async def _count_ended(self, raw: RawReady, pipeline: str) -> bool:
+        """Tell the conductor what an earlier run ended of this detector and of its exposure.
+
+        Returns
+        -------
+        ended
+            Whether this detector was ended.
+        """
+        parts = self._parts
+        ended = False
+        for step in parts.compiled.pipelines[pipeline].steps:
+            detector = raw.detector if step.per_detector else None
+            shard = Shard(pipeline, step.label, raw.instrument, raw.exposure, detector)
+            if (step.label, raw.instrument, raw.exposure, detector) not in self._ended_before:
+                continue
+            ended = ended or step.per_detector
+            if not parts.conductor.is_known(shard):
+                parts.conductor.already_ended(shard, failed=False, now=time.time())
+                run = parts.requests.run_of(shard).run
+                await asyncio.get_running_loop().run_in_executor(
+                    self._registry, parts.compiled.restore, shard, run, parts.requests.products
+                )
+        return ended
+
+    def _shed(self, raw: RawReady, pipeline: str | None) -> None:
+        """End a raw that is not to be worked on."""
+        pipelines = self._parts.compiled.pipelines
+        name = pipeline or next(iter(pipelines))
+        reason = "no pipeline selects its exposure"
+        if pipeline is not None:
+            reason = "its detector is not among those selected"
+        step = next((s.label for s in pipelines[name].steps if s.per_detector), None)
+        if step is None or (step, raw.instrument, raw.exposure, raw.detector) in self._ended_before:
+            return
+        self._flow.shed(Shard(name, step, raw.instrument, raw.exposure, raw.detector), raw, reason)

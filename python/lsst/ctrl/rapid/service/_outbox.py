@@ -1,0 +1,40 @@
+"""What is on its way to the registry."""
+
+from __future__ import annotations
+
+__all__ = ("Outbox",)
+
+from ..commit import Committer, RawItem, RunItem, ShardItem
+
+
+class Outbox:
+    """Hands items to the committer and counts those that it has not dealt with.
+
+    Parameters
+    ----------
+    committer
+        The one writer.
+    """
+
+    def __init__(self, committer: Committer) -> None:
+        self._committer = committer
+        self._deferred: dict[tuple[str, int], list[RawItem]] = {}
+        self.pending = 0
+
+    def submit(self, item: RunItem | RawItem | ShardItem) -> None:
+        """Hand an item over."""
+        self.pending += 1
+        self._committer.submit(item)
+
+    def dealt_with(self) -> None:
+        """The committer has told of an item."""
+        self.pending -= 1
+
+    def defer(self, instrument: str, exposure: int, item: RawItem) -> None:
+        """Keep a raw that is to be moved until nothing reads it where it is."""
+        self._deferred.setdefault((instrument, exposure), []).append(item)
+
+    def release(self, instrument: str, exposure: int) -> None:
+        """Hand over what was kept of an exposure."""
+        for item in self._deferred.pop((instrument, exposure), ()):
+            self.submit(item)

@@ -1,0 +1,91 @@
+"""Tasks that are not ours: a schema handed from one to the next, a failure, a gather."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+import lsst.pipe.base as pb
+import lsst.pipe.base.connectionTypes as ct
+from lsst.pex.config import ListField
+
+DETECTOR = ("instrument", "exposure", "detector")
+
+
+class LevelConnections(pb.PipelineTaskConnections, dimensions=DETECTOR):
+    raw = ct.Input(name="raw", storageClass="RapidRaw", dimensions=DETECTOR, doc="Raw.")
+    level = ct.Output(name="toy_level", storageClass="StructuredDataDict", dimensions=DETECTOR, doc="Level.")
+    schema = ct.InitOutput(name="toy_schema", storageClass="StructuredDataDict", doc="Units.")
+
+
+class LevelConfig(pb.PipelineTaskConfig, pipelineConnections=LevelConnections):
+    failing = ListField[int](doc="Detectors that fail.", default=[])
+    empty = ListField[int](doc="Detectors that have no work.", default=[])
+
+
+class LevelTask(pb.PipelineTask):
+    ConfigClass: ClassVar = LevelConfig
+    _DefaultName: ClassVar = "level"
+
+    def __init__(self, **kwargs):
+        super().__init__(**kwargs)
+        self.schema = {"unit": "adu"}
+
+    def run(self, raw):
+        self.log.info("Level of detector %d.", raw.detector)
+        if raw.detector in self.config.failing:
+            raise ValueError("this detector fails on purpose")
+        if raw.detector in self.config.empty:
+            raise pb.NoWorkFound("nothing to do on purpose")
+        return pb.Struct(level={"level": float(raw.segments[0].array.mean())})
+
+
+class ScaleConnections(pb.PipelineTaskConnections, dimensions=DETECTOR):
+    schema = ct.InitInput(name="toy_schema", storageClass="StructuredDataDict", doc="Units.")
+    level = ct.Input(name="toy_level", storageClass="StructuredDataDict", dimensions=DETECTOR, doc="Level.")
+    scaled = ct.Output(
+        name="toy_scaled", storageClass="StructuredDataDict", dimensions=DETECTOR, doc="Scaled."
+    )
+
+
+class ScaleConfig(pb.PipelineTaskConfig, pipelineConnections=ScaleConnections):
+    pass
+
+
+class ScaleTask(pb.PipelineTask):
+    ConfigClass: ClassVar = ScaleConfig
+    _DefaultName: ClassVar = "scale"
+
+    def __init__(self, initInputs=None, **kwargs):
+        super().__init__(**kwargs)
+        self.unit = initInputs["schema"]["unit"]
+
+    def run(self, level):
+        return pb.Struct(scaled={"level": 2 * level["level"], "unit": self.unit})
+
+
+class GatherConnections(pb.PipelineTaskConnections, dimensions=("instrument", "exposure")):
+    scaled = ct.Input(
+        name="toy_scaled",
+        storageClass="StructuredDataDict",
+        dimensions=DETECTOR,
+        multiple=True,
+        doc="Scaled.",
+    )
+    total = ct.Output(
+        name="toy_total",
+        storageClass="StructuredDataDict",
+        dimensions=("instrument", "exposure"),
+        doc="Total.",
+    )
+
+
+class GatherConfig(pb.PipelineTaskConfig, pipelineConnections=GatherConnections):
+    pass
+
+
+class GatherTask(pb.PipelineTask):
+    ConfigClass: ClassVar = GatherConfig
+    _DefaultName: ClassVar = "gather"
+
+    def run(self, scaled):
+        return pb.Struct(total={"total": sum(s["level"] for s in scaled), "n": len(scaled)})

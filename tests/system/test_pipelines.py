@@ -1,0 +1,141 @@
+"""Pipelines that the executor has never seen: without steps, with init-inputs, with failures."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from lsst.daf.butler import Butler
+
+from lsst.ctrl.rapid.model import Outcome, Report
+from support.compare import differences
+from support.processes import pipetask, rapid_exec
+
+PIPELINE = """
+description: Not ours.
+tasks:
+  level:
+    class: support.toy_tasks.LevelTask
+    config: {{failing: {failing}, empty: {empty}}}
+  scale: support.toy_tasks.ScaleTask
+  gather: support.toy_tasks.GatherTask
+"""
+
+
+@pytest.fixture(scope="module")
+def work(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("pipelines")
+    (folder / "toy.yaml").write_text(PIPELINE.format(failing=[91], empty=[92]))
+    rapid_exec(
+        "run",
+        "toy.yaml",
+        "--simulate",
+        1,
+        "--detectors",
+        "90..93",
+        "--work-dir",
+        "work",
+        "--workers",
+        2,
+        cwd=folder,
+    )
+    return folder
+
+
+def test_a_failure_stops_only_what_depends_on_it(work: Path) -> None:
+    report = Report.model_validate_json((work / "work" / "report.json").read_text())
+    ended = {shard.data_id.get("detector"): shard for shard in report.shards}
+    assert ended[90].outcome is ended[92].outcome is ended[93].outcome is Outcome.DONE
+    assert ended[91].outcome is Outcome.FAILED
+    assert "ValueError: this detector fails on purpose" in ended[91].reason
+    assert ended[None].outcome is Outcome.DONE
+    [run] = report.runs
+    butler = Butler.from_config(str(work / "work" / "repo"))
+    total = butler.get(
+        "toy_total", instrument="LSSTCamSim", exposure=ended[None].data_id["exposure"], collections=run
+    )
+    assert total["n"] == 2
+    scaled = butler.query_datasets("toy_scaled", run)
+    assert {ref.dataId["detector"] for ref in scaled} == {90, 93}
+    assert {butler.get(ref)["unit"] for ref in scaled} == {"adu"}
+    # The failed quantum left its log, as upstream's executor leaves it.
+    log = butler.get(
+        "level_log",
+        instrument="LSSTCamSim",
+        exposure=ended[91].data_id["exposure"],
+        detector=91,
+        collections=run,
+    )
+    assert any("fails on purpose" in record.message for record in log)
+    outcome = butler.get(
+        "rapid_detector_step_outcome",
+        instrument="LSSTCamSim",
+        exposure=ended[91].data_id["exposure"],
+        detector=91,
+        collections=run,
+    )
+    assert (outcome["outcome"], "on purpose" in outcome["reason"]) == ("failed", True)
+
+
+def test_the_same_as_pipetask_with_its_failure(work: Path) -> None:
+    report = Report.model_validate_json((work / "work" / "report.json").read_text())
+    done = pipetask(
+        "run",
+        "-b",
+        "work/repo",
+        "-p",
+        "toy.yaml",
+        "-i",
+        "LSSTCamSim/defaults",
+        "--output-run",
+        "u/plain",
+        "-d",
+        "instrument='LSSTCamSim' AND exposure > 0",
+        cwd=work,
+    )
+    assert done.returncode != 0
+    butler = Butler.from_config(str(work / "work" / "repo"))
+    # Upstream gives the gather up when a task that feeds it failed; ours gathers what is there.
+    gathered = ("toy_total", "gather_log", "gather_metadata")
+    assert differences(butler, report.runs[0], "u/plain", ignored=gathered) == []
+
+
+def test_clobber_outputs_completes_a_run_with_a_failure(work: Path) -> None:
+    report = Report.model_validate_json((work / "work" / "report.json").read_text())
+    (work / "mended.yaml").write_text(PIPELINE.format(failing=[], empty=[92]))
+    [run] = report.runs
+    done = pipetask(
+        "run",
+        "-b",
+        "work/repo",
+        "-p",
+        "toy.yaml",
+        "-i",
+        f"{run},LSSTCamSim/defaults",
+        "--output-run",
+        run,
+        "--extend-run",
+        "--skip-existing",
+        "--clobber-outputs",
+        "-d",
+        "instrument='LSSTCamSim' AND exposure > 0",
+        cwd=work,
+    )
+    assert "fails on purpose" in done.stderr
+    assert "previously succeeded and skipped" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("description: x\ntasks: {a: support.toy_tasks.NoSuchTask}", "NoSuchTask"),
+        ("tasks: [", "cannot be loaded"),
+        ("description: x\ntasks:\n  scale: support.toy_tasks.ScaleTask", "toy_level"),
+    ],
+)
+def test_a_bad_pipeline_is_refused_with_one_line(work: Path, tmp_path: Path, text: str, told: str) -> None:
+    (tmp_path / "bad.yaml").write_text(text)
+    done = rapid_exec("run", tmp_path / "bad.yaml", "-b", work / "work" / "repo", cwd=tmp_path, check=False)
+    assert done.returncode == 2
+    assert told in done.stderr
+    assert "Traceback" not in done.stderr
