@@ -19,6 +19,7 @@ class LevelConnections(pb.PipelineTaskConnections, dimensions=DETECTOR):
 
 class LevelConfig(pb.PipelineTaskConfig, pipelineConnections=LevelConnections):
     failing = ListField[int](doc="Detectors that fail.", default=[])
+    hanging = ListField[int](doc="Detectors that never end.", default=[])
     empty = ListField[int](doc="Detectors that have no work.", default=[])
 
 
@@ -34,6 +35,8 @@ class LevelTask(pb.PipelineTask):
         self.log.info("Level of detector %d.", raw.detector)
         if raw.detector in self.config.failing:
             raise ValueError("this detector fails on purpose")
+        while raw.detector in self.config.hanging:
+            pass
         if raw.detector in self.config.empty:
             raise pb.NoWorkFound("nothing to do on purpose")
         return pb.Struct(level={"level": float(raw.segments[0].array.mean())})

@@ -6,6 +6,7 @@ import os
 import re
 import signal
 from collections.abc import Callable
+from pathlib import Path
 
 from lsst.ctrl.rapid.model import Outcome
 from support.processes import Running
@@ -21,3 +22,31 @@ def test_a_killed_worker_is_replaced_and_nothing_is_lost(start_run: Callable[...
     report = run.report
     assert report.summary.shards[Outcome.DONE] == 19, run.log.read_text()
     assert run.log.read_text().count("is warm") == 3
+
+
+def test_a_shard_that_hangs_is_ended_and_the_others_go_on(
+    start_run: Callable[..., Running], tmp_path: Path
+) -> None:
+    (tmp_path / "hang.yaml").write_text(
+        "description: One detector hangs.\ntasks:\n  level:\n    class: support.toy_tasks.LevelTask\n"
+        "    config: {hanging: [91]}\n"
+    )
+    (tmp_path / "site.yaml").write_text("quantum_timeout: 3\nattempts: 2\n")
+    run = start_run(
+        "--site",
+        tmp_path / "site.yaml",
+        "--simulate",
+        1,
+        "--cadence",
+        0,
+        "--detectors",
+        "90..94",
+        "--workers",
+        2,
+        pipeline=tmp_path / "hang.yaml",
+    )
+    assert run.end() == 0, run.log.read_text()
+    ended = {shard.data_id["detector"]: shard for shard in run.report.shards}
+    assert {number for number, shard in ended.items() if shard.outcome is Outcome.DONE} == {90, 92, 93, 94}
+    assert "time limit" in ended[91].reason
+    assert ended[91].attempt == 2

