@@ -81,7 +81,7 @@ def test_every_end_is_counted_once(record: RunRecord, end: End) -> None:
     end(2, 0, 1004.0, outcome=Outcome.SHED)
     end(2, None, 1005.0, step="step1b")
     record.refused(RefusedFile(path="/x.fits", reason="not a raw", time=1006.0))
-    record.missing = 4
+    record.count_missing(Shard("p", "gather", "LSSTCam", 1), {1, 2, 3, 4})
     record.warm_up_seconds = 1.5
     report = record.report(ended=1100.0, interrupted=False)
     assert report.summary.shards == {Outcome.DONE: 2, Outcome.FAILED: 1, Outcome.SHED: 1}

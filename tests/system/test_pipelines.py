@@ -139,3 +139,31 @@ def test_a_bad_pipeline_is_refused_with_one_line(work: Path, tmp_path: Path, tex
     assert done.returncode == 2
     assert told in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_what_was_shed_is_done_when_it_is_selected(tmp_path: Path) -> None:
+    (tmp_path / "toy.yaml").write_text(PIPELINE.format(failing=[], empty=[]))
+    rapid_exec("simulate", "landing", "--detectors", "90,91", "--scale", "1/16", cwd=tmp_path)
+    rapid_exec("init-repo", "repo", "--instrument", "LSSTCamSim", cwd=tmp_path)
+    ended = []
+    for detectors in ("90", "90", "90,91", "90,91"):
+        rapid_exec(
+            "run", "toy.yaml", "-b", "repo", "--watch", "landing", "--detectors", detectors,
+            "--until-idle", 1,
+            "--workers", 1,
+            cwd=tmp_path,
+        )  # fmt: skip
+        report = Report.model_validate_json((tmp_path / "rapid-data" / "report.json").read_text())
+        ended.append({(s.step, s.data_id.get("detector")): s.outcome for s in report.shards})
+    first, again, more, last = ended
+    assert first == {
+        ("detector_step", 90): Outcome.DONE,
+        ("detector_step", 91): Outcome.SHED,
+        ("exposure_step", None): Outcome.DONE,
+    }
+    assert again == last == {}
+    assert more == {("detector_step", 91): Outcome.DONE}
+    butler = Butler.from_config(str(tmp_path / "repo"))
+    outcomes = butler.query_datasets("rapid_detector_step_outcome", "rapid")
+    assert {butler.get(ref)["outcome"] for ref in outcomes} == {"done"}
+    assert {ref.dataId["detector"] for ref in outcomes} == {90, 91}

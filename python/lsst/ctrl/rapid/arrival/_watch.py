@@ -183,7 +183,7 @@ def is_raw_name(path: Path) -> bool:
 
 
 def _is_being_written(path: Path) -> bool | None:
-    """Tell whether a process has a file open for writing; `None` where the file system cannot tell.
+    """Tell whether a process has a file open for writing; `None` where the system cannot tell.
 
     A read lease is granted only on a file that nobody has open for writing (``fcntl(2)``).
     """

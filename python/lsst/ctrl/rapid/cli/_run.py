@@ -141,18 +141,19 @@ def _settings(
     instruments = options["instruments"] or site.instruments
     detectors = options["detectors"] or site.detectors
     repository = options["repository"] or site.repository
-    simulated = instruments[0] if instruments else _EMBEDDED_INSTRUMENT
-    simulation = simulation_config(
-        instrument=simulated,
-        exposures=options["exposures"],
-        cadence=options["cadence"],
-        detectors=detectors,
-        scale=options["scale"],
-        sequence=options["sequence"],
-        seed=options["seed"],
-    )
+    simulation = None
+    if options["exposures"] or repository is None:
+        simulation = simulation_config(
+            instrument=instruments[0] if instruments else _EMBEDDED_INSTRUMENT,
+            exposures=options["exposures"],
+            cadence=options["cadence"],
+            detectors=detectors,
+            scale=options["scale"],
+            sequence=options["sequence"],
+            seed=options["seed"],
+        )
     watch = tuple(options["watch"]) or site.watch
-    if repository is None:
+    if repository is None and simulation is not None:
         repository = str(work_dir / "repo")
         make_embedded_repository(Path(repository), instruments or (_EMBEDDED_INSTRUMENT,), simulation)
     if options["exposures"] or not watch:

@@ -35,7 +35,13 @@ class RawItem:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class ShardItem:
-    """An ended shard: its products and its outcome."""
+    """An ended shard: its products and its outcome.
+
+    Attributes
+    ----------
+    replaces
+        The outcome of the same shard that an earlier run left when it shed it; it is pruned first.
+    """
 
     shard: Shard
     run: RunItem
@@ -43,6 +49,7 @@ class ShardItem:
     outcome: OutcomeRecord
     outputs: tuple[DatasetMessage, ...] = ()
     datastore_records: RecordsMessage = dataclasses.field(default_factory=dict)
+    replaces: DatasetRef | None = None
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

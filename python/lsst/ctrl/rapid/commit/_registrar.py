@@ -149,6 +149,7 @@ class Registrar:
             item if isinstance(item, RunItem) else item.run for item in items if not isinstance(item, RawItem)
         ]:
             self._ensure_run(run)
+        self._prune([item.replaces for item in shards if item.replaces and item.replaces.run == item.run.run])
         refs = {id(item): self._refs(item) for item in shards}
         everything = [ref for found in refs.values() for ref in found]
         try:
@@ -237,6 +238,12 @@ class Registrar:
     def _day(self, run: str) -> str:
         prefix = f"{self._output}/"
         return run.removeprefix(prefix).partition("/")[0] if run.startswith(prefix) else ""
+
+    def _prune(self, refs: Sequence[DatasetRef]) -> None:
+        """Remove outcomes that are replaced; a retry of the batch finds them gone, which is no harm."""
+        there = [ref for ref in refs if self._butler.get_dataset(ref.id) is not None]
+        if there:
+            self._butler.pruneDatasets(there, disassociate=True, unstore=True, purge=True)
 
     def _refs(self, item: ShardItem) -> list[DatasetRef]:
         """Return a shard's products and outcome, known to the datastore that has no registry."""

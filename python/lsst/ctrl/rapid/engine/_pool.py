@@ -61,6 +61,8 @@ class WorkerPool:
         Called in the event loop with a worker's name when it can take a shard, also after it was replaced.
     on_lost
         Called in the event loop with the name of a worker that can take none any more.
+    on_failed
+        Called in the event loop with the name of a worker that could not be warmed, and the reason.
 
     Notes
     -----
@@ -74,11 +76,13 @@ class WorkerPool:
         workers: int,
         on_ready: Callable[[str], None],
         on_lost: Callable[[str], None],
+        on_failed: Callable[[str, str], None],
     ) -> None:
         self._setup = pickle.dumps(setup)
         self._count = workers
         self._on_ready = on_ready
         self._on_lost = on_lost
+        self._on_failed = on_failed
         self._stack = contextlib.AsyncExitStack()
         self._client: Any = None  # distributed's client; its methods are not typed
         self._workers: dict[str, _Worker] = {}
@@ -96,7 +100,8 @@ class WorkerPool:
                     threads_per_worker=1,
                     processes=True,
                     asynchronous=True,
-                    dashboard_address=None,
+                    dashboard_address="127.0.0.1:0",
+                    scheduler_kwargs={"dashboard": False},
                     memory_limit=0,
                     host="127.0.0.1",
                     silence_logs=logging.CRITICAL,
@@ -198,11 +203,11 @@ class WorkerPool:
         try:
             answer = WarmUp.model_validate_json(await worker.call("warm", timeout=_WARM_UP_SECONDS))
         except (WorkerLostError, TimeoutError) as err:
-            _LOG.error("Worker %s did not become warm: %s", name, err)
+            self._on_failed(name, str(err) or f"it took longer than {_WARM_UP_SECONDS:g} s")
             return
         worker.pid, worker.host = answer.pid, answer.host
         if not answer.ok:
-            _LOG.error("Worker %s could not be warmed: %s", name, answer.reason)
+            self._on_failed(name, answer.reason)
             return
         _LOG.info("Worker %s (process %d) is warm after %.1f s.", name, answer.pid, answer.seconds)
         self._on_ready(name)

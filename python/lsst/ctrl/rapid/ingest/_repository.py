@@ -10,7 +10,13 @@ from pathlib import Path
 from lsst.daf.butler import Butler, CollectionType, DatasetType, MissingDatasetTypeError
 from lsst.daf.butler.registry import MissingCollectionError
 
-from ..instruments import RAW_STORAGE_CLASS, get_instrument, has_full_stack, repository_config
+from ..instruments import (
+    RAW_STORAGE_CLASS,
+    get_instrument,
+    has_full_stack,
+    repository_config,
+    repository_config_file,
+)
 from ..model import InputError
 
 
@@ -46,6 +52,11 @@ def make_repository(root: Path | str, instruments: Iterable[str]) -> None:
             if butler.collections.register(chain, CollectionType.CHAINED):
                 butler.collections.redefine_chain(chain, [raws, calibrations])
         storage_class = "Exposure" if has_full_stack() else RAW_STORAGE_CLASS
+        if storage_class not in butler.storageClasses:
+            raise InputError(
+                f"{root}: the repository lacks our raws' storage class {storage_class!r}; add the keys of "
+                f"{repository_config_file()} to its butler.yaml."
+            )
         try:
             open_raw(butler)
         except MissingDatasetTypeError:

@@ -11,7 +11,7 @@ from ._instruments import Latiss, LsstCam, LsstCamSim, LsstComCam, LsstComCamSim
 from ._raw import HeaderValue, RawImage, RawSegment
 from ._reader import read_raw
 from ._records import exposure_records
-from ._storage import RAW_STORAGE_CLASS, repository_config
+from ._storage import RAW_STORAGE_CLASS, repository_config, repository_config_file
 from ._translators import has_full_stack, translate
 
 __all__ = (
@@ -47,5 +47,6 @@ __all__ = (
     "read_primary_header",
     "read_raw",
     "repository_config",
+    "repository_config_file",
     "translate",
 )

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-__all__ = ("RAW_STORAGE_CLASS", "repository_config")
+__all__ = ("RAW_STORAGE_CLASS", "repository_config", "repository_config_file")
 
 import importlib.resources
+from pathlib import Path
 
 import yaml
 
@@ -24,5 +25,9 @@ def repository_config() -> Config:
         configuration of an existing repository with it: whoever opens the repository then knows them, with
         nothing else to import or to configure.
     """
-    text = importlib.resources.files(__package__).joinpath("repository.yaml").read_text()
-    return Config(yaml.safe_load(text))
+    return Config(yaml.safe_load(repository_config_file().read_text()))
+
+
+def repository_config_file() -> Path:
+    """Return the file that `repository_config` reads, for who adds its keys to a repository by hand."""
+    return Path(str(importlib.resources.files(__package__).joinpath("repository.yaml")))

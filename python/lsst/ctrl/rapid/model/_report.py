@@ -99,7 +99,7 @@ class Report(Model):
     ended: float
     workers: int
     interrupted: bool = False
-    """Whether the run was stopped before everything that had arrived was ended."""
+    """Whether the run was told to stop; what had arrived may then not have ended."""
     summary: Summary
     shards: tuple[ShardReport, ...]
     refused: tuple[RefusedFile, ...] = ()

@@ -77,6 +77,11 @@ class Shard:
         data_id["exposure"] = self.exposure
         return data_id
 
+    @property
+    def key(self) -> tuple[str, str, int, int | None]:
+        """Step, instrument, exposure and detector: the shard, whatever pipeline runs it."""
+        return self.step, self.instrument, self.exposure, self.detector
+
     def __str__(self) -> str:
         detector = "" if self.detector is None else f" detector {self.detector}"
         return f"{self.pipeline}#{self.step} {self.instrument} exposure {self.exposure}{detector}"

@@ -5,7 +5,7 @@ from __future__ import annotations
 __all__ = ("RunFacts", "RunRecord", "write_report")
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -51,7 +51,7 @@ class RunRecord:
         self.facts = facts
         self.clock = FreeWorkerClock()
         self.warm_up_seconds = 0.0
-        self.missing = 0
+        self._missing: dict[tuple[str, int], int] = {}
         self.runs: list[str] = []
         self._shards: dict[Shard, ShardReport] = {}
         self._refused: list[RefusedFile] = []
@@ -70,6 +70,10 @@ class RunRecord:
             self._shards[shard] = found.model_copy(
                 update={"times": found.times.model_copy(update={"published": when})}
             )
+
+    def count_missing(self, shard: Shard, missing: Collection[int]) -> None:
+        """Remember which expected detectors an exposure's gather went without."""
+        self._missing[shard.instrument, shard.exposure] = len(missing)
 
     def refused(self, file: RefusedFile) -> None:
         """Remember a file that was refused."""
@@ -119,7 +123,7 @@ class RunRecord:
                     for outcome in Outcome
                     if outcome != Outcome.REFUSED
                 },
-                missing=self.missing,
+                missing=sum(self._missing.values()),
                 refused_files=len(self._refused),
                 datasets_committed=sum(shard.datasets for shard in shards),
                 warm_up_seconds=self.warm_up_seconds,

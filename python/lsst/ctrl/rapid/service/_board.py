@@ -82,7 +82,7 @@ class Board:
             self._log_gather(shard, status, report)
         elif report.outcome is Outcome.DONE:
             status.done += 1
-        else:
+        elif report.outcome is Outcome.FAILED:
             status.failed += 1
 
     def _log_gather(self, shard: Shard, status: ExposureStatus, report: ShardReport) -> None:

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-__all__ = ("CompiledRun", "compile_run")
+__all__ = ("CompiledRun", "EndedBefore", "EndedKey", "compile_run")
 
 import dataclasses
 import logging
 from collections.abc import Mapping, Sequence
 
-from lsst.daf.butler import Butler, DatasetType, MissingDatasetTypeError
+from lsst.daf.butler import Butler, DatasetRef, DatasetType, MissingDatasetTypeError
 from lsst.daf.butler.registry import MissingCollectionError
 
 from ..commit import outcome_name
 from ..ingest import RawReady, default_inputs, open_raw, registered_instruments
-from ..model import InputError, RapidFile, Shard, load_rapid_file
+from ..model import InputError, Outcome, RapidFile, Shard, load_rapid_file
 from ..plan import CompiledPipeline, InputKind, RecordStore, Selector, compile_pipeline
 from ._inputs import CalibrationTable, Products
 from ._settings import RunSettings
@@ -21,7 +21,23 @@ from ._settings import RunSettings
 _LOG = logging.getLogger(__name__)
 
 type EndedKey = tuple[str, str, int, int | None]
-"""Step, instrument, exposure and detector of a shard that ended in an earlier run."""
+"""Step, instrument, exposure and detector of a shard."""
+
+
+@dataclasses.dataclass(frozen=True)
+class EndedBefore:
+    """What earlier runs ended.
+
+    Attributes
+    ----------
+    ended
+        The RUN of each shard that was done or failed: it is not run again.
+    shed
+        The outcome of each shard that was shed: it may be run now, and its outcome is replaced then.
+    """
+
+    ended: Mapping[EndedKey, str]
+    shed: dict[EndedKey, DatasetRef]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -70,20 +86,41 @@ class CompiledRun:
         records = raw.exposure_records
         return next((pipeline for selects, pipeline in self.choices if selects(records)), None)
 
-    def ended_before(self, output: str) -> set[EndedKey]:
+    def ended_before(self, output: str) -> EndedBefore:
         """Return the shards that have an outcome in the repository."""
-        ended: set[EndedKey] = set()
-        for step in {step.label for pipeline in self.pipelines.values() for step in pipeline.steps}:
-            try:
-                refs = self.butler.query_datasets(
-                    outcome_name(step), f"{output}/*", find_first=False, limit=None, explain=False
-                )
-            except MissingDatasetTypeError:
-                continue
-            for ref in refs:
-                detector = int(ref.dataId["detector"]) if "detector" in ref.dataId else None
-                ended.add((step, str(ref.dataId["instrument"]), int(ref.dataId["exposure"]), detector))
-        return ended
+        ended: dict[EndedKey, str] = {}
+        shed: dict[EndedKey, DatasetRef] = {}
+        for label, tasks in self._steps().items():
+            outcomes = self._by_key(label, outcome_name(label), output)
+            ran = {key for task in tasks for key in self._by_key(label, f"{task}_log", output)}
+            for key, ref in outcomes.items():
+                # What left a log has run; of the others the outcome itself must be asked.
+                if key not in ran and self.butler.get(ref)["outcome"] == Outcome.SHED:
+                    shed[key] = ref
+                else:
+                    ended[key] = ref.run
+        return EndedBefore(ended, shed)
+
+    def _steps(self) -> Mapping[str, set[str]]:
+        """Return the tasks of each step, over all pipelines."""
+        steps: dict[str, set[str]] = {}
+        for pipeline in self.pipelines.values():
+            for step in pipeline.steps:
+                steps.setdefault(step.label, set()).update(step.tasks)
+        return steps
+
+    def _by_key(self, step: str, dataset_type: str, output: str) -> dict[EndedKey, DatasetRef]:
+        try:
+            refs = self.butler.query_datasets(
+                dataset_type, f"{output}/*", find_first=False, limit=None, explain=False
+            )
+        except MissingDatasetTypeError:
+            return {}
+        found: dict[EndedKey, DatasetRef] = {}
+        for ref in refs:
+            detector = int(ref.dataId["detector"]) if "detector" in ref.dataId else None
+            found[step, str(ref.dataId["instrument"]), int(ref.dataId["exposure"]), detector] = ref
+        return found
 
     def restore(self, shard: Shard, run: str, products: Products) -> None:
         """Find what a shard of an earlier run made, for the later steps that are still to come."""

@@ -25,7 +25,7 @@ from ..monitor import RunFacts, RunRecord, write_report
 from ..plan import RecordStore, record_to_json
 from ..publish import FolderPublisher
 from ._board import Board
-from ._compiled import CompiledRun, compile_run
+from ._compiled import CompiledRun, EndedBefore, compile_run
 from ._flow import PUBLISH, Parts, ShardFlow
 from ._intake import Intake
 from ._outbox import Outbox
@@ -70,6 +70,7 @@ class Executor:
         self._all_sent = False
         self._stopping = False
         self._warm: set[str] = set()
+        self._unfit: set[str] = set()
         self._all_warm = asyncio.Event()
         self._finished = asyncio.Event()
         self._broken: BaseException | None = None
@@ -97,13 +98,17 @@ class Executor:
             watch.check()
             committer = self._make_committer(compiled)
             await asyncio.to_thread(committer.start)
-            parts = self._parts = self._make_parts(compiled, committer)
+            parts = self._parts = self._make_parts(compiled, committer, ended)
             self._pool = WorkerPool(
-                self._worker_setup(compiled), settings.workers, self._worker_ready, self._worker_lost
+                self._worker_setup(compiled),
+                settings.workers,
+                self._worker_ready,
+                self._worker_lost,
+                self._worker_failed,
             )
             self._flow = ShardFlow(parts, self._pool, self._spawn)
             ingestor = Ingestor(compiled.raw, self._own_records(compiled))
-            self._intake = Intake(parts, self._flow, ingestor, reading, registry, ended)
+            self._intake = Intake(parts, self._flow, ingestor, reading, registry)
             self._make_runs_of_tonight(parts)
             self._phase = "stopping" if self._stopping else "warming the workers"
             stack.push_async_callback(self._pool.close)
@@ -158,7 +163,7 @@ class Executor:
 
     # Start
 
-    def _make_parts(self, compiled: CompiledRun, committer: Committer) -> Parts:
+    def _make_parts(self, compiled: CompiledRun, committer: Committer, ended: EndedBefore) -> Parts:
         settings = self._settings
         rules = {
             name: tuple(StepRule(step.label, step.per_detector, step.after) for step in pipeline.steps)
@@ -188,6 +193,7 @@ class Executor:
             ledger=Ledger(settings.work_dir / "ledger.jsonl"),
             publisher=FolderPublisher(settings.work_dir / "published"),
             outbox=Outbox(committer),
+            ended_before=ended,
         )
 
     def _make_committer(self, compiled: CompiledRun) -> Committer:
@@ -237,7 +243,8 @@ class Executor:
         self._warm.add(name)
         if not self._parts.record.warm_up_seconds:
             self._parts.record.warm_up_seconds = time.time() - self._started
-        if len(self._warm) == self._settings.workers:
+        self._unfit.discard(name)
+        if len(self._warm) + len(self._unfit) == self._settings.workers:
             self._all_warm.set()
             if not self._stopping:
                 self._phase = "running"
@@ -249,6 +256,16 @@ class Executor:
         self._warm.discard(name)
         self._parts.conductor.worker_lost(name)
         self._flow.act()
+
+    def _worker_failed(self, name: str, reason: str) -> None:
+        """End the run when no worker can be warmed; others go on with fewer."""
+        _LOG.error("Worker %s could not be warmed: %s", name, reason)
+        self._unfit.add(name)
+        if len(self._unfit) == self._settings.workers:
+            self._broken = RuntimeError(f"No worker could be warmed; the last one said: {reason}")
+            self._finished.set()
+        elif len(self._warm) + len(self._unfit) == self._settings.workers:
+            self._all_warm.set()
 
     def _arrived(self, arrival: Arrival) -> None:
         """Take an arrival in; called in a thread of the watch."""

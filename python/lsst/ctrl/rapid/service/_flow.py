@@ -23,7 +23,7 @@ from ..monitor import RunRecord
 from ..plan import CalibrationError
 from ..publish import FolderPublisher
 from ._board import Board
-from ._compiled import CompiledRun
+from ._compiled import CompiledRun, EndedBefore
 from ._outbox import Outbox
 from ._requests import Requests
 from ._settings import RunSettings
@@ -47,6 +47,7 @@ class Parts:
     ledger: Ledger
     publisher: FolderPublisher
     outbox: Outbox
+    ended_before: EndedBefore
 
 
 class ShardFlow:
@@ -120,7 +121,7 @@ class ShardFlow:
         tasks = len(parts.compiled.pipelines[shard.pipeline].step(shard.step).tasks)
         if shard.detector is None and dispatch.attempt == 1:
             missing = parts.conductor.missing(shard.instrument, shard.exposure)
-            parts.record.missing += len(missing)
+            parts.record.count_missing(shard, missing)
             parts.board.gathering(shard, missing)
         now = time.time()
         self._times[shard] = self._times[shard].model_copy(update={"dispatched": now})
@@ -153,8 +154,6 @@ class ShardFlow:
             self._overheads.append(overhead.overhead_ms)
         now = time.time()
         self.ready(parts.conductor.ended(shard, failed=not response.ok, now=now), now)
-        if parts.conductor.is_finished(shard.instrument, shard.exposure):
-            parts.outbox.release(shard.instrument, shard.exposure)
         self.act()
 
     def _end(
@@ -200,6 +199,7 @@ class ShardFlow:
                 outcome=ended,
                 outputs=() if response is None else response.outputs,
                 datastore_records={} if response is None else response.datastore_records,
+                replaces=parts.ended_before.shed.pop(shard.key, None),
             )
         )
 
@@ -234,6 +234,8 @@ class ShardFlow:
             record.ran_in(item.run.run)
         record.ended(item.shard, report)
         self._parts.board.committed(item.shard, report)
+        if self._parts.conductor.is_finished(item.shard.instrument, item.shard.exposure):
+            self._parts.outbox.release(item.shard.instrument, item.shard.exposure)
         if committed.uris:
             self._spawn(self._publish(item, committed), PUBLISH)
 

@@ -14,7 +14,6 @@ from ..commit import RawItem
 from ..ingest import Ingestor, RawReady
 from ..instruments import RefusedError
 from ..model import Arrival, Shard
-from ._compiled import EndedKey
 from ._flow import Parts, ShardFlow
 
 _LOG = logging.getLogger(__name__)
@@ -33,8 +32,6 @@ class Intake:
         Reads headers; used in ``reading`` alone.
     reading, registry
         Threads that read headers and query the repository.
-    ended_before
-        Shards that have an outcome in the repository.
 
     Notes
     -----
@@ -49,14 +46,12 @@ class Intake:
         ingestor: Ingestor,
         reading: ThreadPoolExecutor,
         registry: ThreadPoolExecutor,
-        ended_before: set[EndedKey],
     ) -> None:
         self._parts = parts
         self._flow = flow
         self._ingestor = ingestor
         self._reading = reading
         self._registry = registry
-        self._ended_before = ended_before
         self.refused = 0
 
     async def take(self, arrival: Arrival) -> None:
@@ -67,7 +62,7 @@ class Intake:
         except RefusedError as err:
             self._refuse(arrival.path, str(err))
         except Exception as err:  # noqa: BLE001 -- one file's fault must not end the run
-            _LOG.debug("%s could not be read.", arrival.path, exc_info=True)
+            _LOG.exception("%s could not be read.", arrival.path)
             self._refuse(arrival.path, f"it could not be read: {type(err).__name__}: {err}")
 
     def _refuse(self, path: Path, reason: str) -> None:
@@ -124,12 +119,12 @@ class Intake:
         for step in parts.compiled.pipelines[pipeline].steps:
             detector = raw.detector if step.per_detector else None
             shard = Shard(pipeline, step.label, raw.instrument, raw.exposure, detector)
-            if (step.label, raw.instrument, raw.exposure, detector) not in self._ended_before:
+            run = parts.ended_before.ended.get(shard.key)
+            if run is None:
                 continue
             ended = ended or step.per_detector
             if not parts.conductor.is_known(shard):
                 parts.conductor.already_ended(shard, failed=False, now=time.time())
-                run = parts.requests.run_of(shard).run
                 await asyncio.get_running_loop().run_in_executor(
                     self._registry, parts.compiled.restore, shard, run, parts.requests.products
                 )
@@ -143,6 +138,9 @@ class Intake:
         if pipeline is not None:
             reason = "its detector is not among those selected"
         step = next((s.label for s in pipelines[name].steps if s.per_detector), None)
-        if step is None or (step, raw.instrument, raw.exposure, raw.detector) in self._ended_before:
+        if step is None:
             return
-        self._flow.shed(Shard(name, step, raw.instrument, raw.exposure, raw.detector), raw, reason)
+        shard = Shard(name, step, raw.instrument, raw.exposure, raw.detector)
+        before = self._parts.ended_before
+        if shard.key not in before.ended and shard.key not in before.shed:
+            self._flow.shed(shard, raw, reason)
