@@ -65,5 +65,7 @@ def start_logging(level: str) -> None:
         force=True,
     )
     logging.getLogger("lsst.ctrl.rapid").setLevel(level.upper())
+    # It says at every start that EUPS is not here, which is no fault where packages come from PyPI.
+    logging.getLogger("lsst.utils.packages").setLevel(logging.ERROR)
     for noisy in ("distributed", "asyncio"):
         logging.getLogger(noisy).setLevel(logging.CRITICAL)

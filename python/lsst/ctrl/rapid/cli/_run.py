@@ -17,6 +17,7 @@ from typing import Any
 import click
 from rich.console import Console
 from rich.live import Live
+from rich.logging import RichHandler
 
 from ..model import Report, SiteFile, load_site_file
 from ..service import Executor, Feeder, RunSettings
@@ -247,5 +248,14 @@ async def _view(executor: Executor) -> AsyncIterator[None]:
     if not console.is_terminal:
         yield
         return
-    with Live(console=console, refresh_per_second=4, get_renderable=lambda: render(executor.status())):
-        yield
+    root = logging.getLogger()
+    before = root.handlers[:]
+    # Lines go above the view, through the same console; any other way would tear it apart.
+    root.handlers = [
+        RichHandler(console=console, show_path=False, log_time_format="%H:%M:%S", omit_repeated_times=False)
+    ]
+    try:
+        with Live(console=console, refresh_per_second=4, get_renderable=lambda: render(executor.status())):
+            yield
+    finally:
+        root.handlers = before
