@@ -30,45 +30,33 @@ def registered(butler: Butler, collections: str) -> dict[tuple[str, object, obje
     return found
 
 
-def test_first_interrupt_finishes_commits_and_reports(start_run: Callable[..., Running]) -> None:
-    run = start_run("--simulate", 3, "--cadence", 0, "--detectors", "90..98,0..8", "--workers", 2)
-    published = run.work / "repo" / "rapid"
-    run.wait_for(lambda: len(list(published.rglob("quick_isr_image_*"))) >= 4, "the first images")
-    os.killpg(run.process.pid, signal.SIGINT)
-    assert run.end() == 0, run.log.read_text()
-    report = run.report
+def test_first_interrupt_commits_and_the_next_run_does_the_rest(start_run: Callable[..., Running]) -> None:
+    options = ("--detectors", "90..94,0..4", "--workers", 2)
+    first = start_run("--simulate", 3, "--cadence", 0, *options)
+    images = first.work / "repo" / "rapid"
+    first.wait_for(lambda: len(list(images.rglob("quick_isr_image_*"))) >= 4, "the first images")
+    os.killpg(first.process.pid, signal.SIGINT)
+    assert first.end() == 0, first.log.read_text()
+    report = first.report
     assert report.interrupted
     done = [shard for shard in report.shards if shard.outcome is Outcome.DONE]
-    assert 0 < len(done) < 3 * 18
+    assert 0 < len(done) < 3 * 10
     assert len(done) == len(report.shards)
-    butler = Butler.from_config(str(run.work / "repo"))
-    there = registered(butler, "rapid/*")
+    butler = Butler.from_config(str(first.work / "repo"))
     said = {
         (shard.step, shard.data_id["exposure"], shard.data_id.get("detector")): shard.datasets
         for shard in done
     }
-    assert there == said
+    assert registered(butler, "rapid/*") == said
 
-
-def test_a_run_after_an_interrupt_does_the_rest(start_run: Callable[..., Running]) -> None:
-    options = ("--cadence", 0, "--detectors", "94..98", "--workers", 2)
-    first = start_run("--simulate", 2, *options)
-    first.wait_for(
-        lambda: len(list((first.work / "repo" / "rapid").rglob("quick_isr_image_*"))) >= 2, "the first images"
-    )
-    os.killpg(first.process.pid, signal.SIGINT)
-    assert first.end() == 0
-    before = {(s.step, *s.data_id.values()) for s in first.report.shards}
     arrived = len(list((first.work / "landing").rglob("*.fits")))
-    second = start_run("--until-idle", 2, *options[2:])
+    second = start_run("--until-idle", 2, *options)
     assert second.end() == 0, second.log.read_text()
-    after = {(s.step, *s.data_id.values()) for s in second.report.shards}
+    before, after = ({(s.step, *s.data_id.values()) for s in run.shards} for run in (report, second.report))
     assert not before & after
     assert second.report.summary.shards[Outcome.FAILED] == 0
     assert len([key for key in before | after if key[0] == "step1a"]) == arrived
-    butler = Butler.from_config(str(second.work / "repo"))
-    there = registered(butler, "rapid/*")
-    assert len([key for key in there if key[0] == "step1a"]) == arrived
+    assert len([key for key in registered(butler, "rapid/*") if key[0] == "step1a"]) == arrived
 
 
 def test_second_interrupt_stops_now(start_run: Callable[..., Running]) -> None:

@@ -31,7 +31,7 @@ def test_a_shard_that_hangs_is_ended_and_the_others_go_on(
         "description: One detector hangs.\ntasks:\n  level:\n    class: support.toy_tasks.LevelTask\n"
         "    config: {hanging: [91]}\n"
     )
-    (tmp_path / "site.yaml").write_text("quantum_timeout: 3\nattempts: 2\n")
+    (tmp_path / "site.yaml").write_text("quantum_timeout: 15\nattempts: 1\n")
     run = start_run(
         "--site",
         tmp_path / "site.yaml",
@@ -49,4 +49,4 @@ def test_a_shard_that_hangs_is_ended_and_the_others_go_on(
     ended = {shard.data_id["detector"]: shard for shard in run.report.shards}
     assert {number for number, shard in ended.items() if shard.outcome is Outcome.DONE} == {90, 92, 93, 94}
     assert "time limit" in ended[91].reason
-    assert ended[91].attempt == 2
+    assert "attempt 1 of 1" in ended[91].reason

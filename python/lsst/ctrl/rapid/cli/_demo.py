@@ -27,7 +27,7 @@ from lsst.daf.butler._standalone_datastore import instantiate_standalone_datasto
 from lsst.images import Image
 
 from ..ingest import make_repository
-from ..instruments import load_camera
+from ..instruments import filter_band, physical_filter
 from ..plan import RecordStore
 from ..simulator import SimulationConfig, expected_calibrations
 
@@ -76,11 +76,12 @@ def add_demo_calibrations(root: Path, config: SimulationConfig) -> None:
         types = _dataset_types(butler)
         run, calibrations = f"{config.instrument}/calib/demo", f"{config.instrument}/calib"
         butler.collections.register(run, CollectionType.RUN)
+        wanted_filter = _register_filter(butler, config)
         flats = butler.query_datasets(
             types["flat"],
             run,
             where="physical_filter = wanted",
-            bind={"wanted": config.physical_filter},
+            bind={"wanted": wanted_filter},
             instrument=config.instrument,
             find_first=False,
             limit=None,
@@ -93,7 +94,7 @@ def add_demo_calibrations(root: Path, config: SimulationConfig) -> None:
         if not wanted:
             return
         _LOG.info("Making demo calibrations of %d detector(s) of %s.", len(wanted), config.instrument)
-        writer = _Writer(butler, root, config, run, calibrations, types)
+        writer = _Writer(butler, root, config, run, calibrations, types, wanted_filter)
         told = time.monotonic()
         for first in range(0, len(wanted), _BATCH):
             batch = wanted[first : first + _BATCH]
@@ -117,6 +118,16 @@ def _dataset_types(butler: Butler) -> dict[str, DatasetType]:
     return types
 
 
+def _register_filter(butler: Butler, config: SimulationConfig) -> str:
+    """Register the simulation's filter, if the registry has not seen it, and return its name there."""
+    name = physical_filter(config.instrument, {"FILTER": config.physical_filter, "GRATING": "empty"})
+    butler.registry.syncDimensionData(
+        "physical_filter",
+        {"instrument": config.instrument, "name": name, "band": filter_band(config.instrument, name)},
+    )
+    return name
+
+
 class _Writer:
     """Writes calibrations of many detectors with one registry transaction for each batch."""
 
@@ -128,16 +139,17 @@ class _Writer:
         run: str,
         calibrations: str,
         types: dict[str, DatasetType],
+        physical_filter: str,
     ) -> None:
         self._butler = butler
         self._config = config
         self._run = run
         self._calibrations = calibrations
         self._types = types
+        self._filter = physical_filter
         self._records = RecordStore.from_butler(butler, [config.instrument])
         self._datastore, _ = instantiate_standalone_datastore(ButlerConfig(str(root)), butler.dimensions)
         self._storage_classes = StorageClassFactory()
-        self._shapes = {number: load_camera(config.instrument)[number] for number in config.detector_numbers}
 
     def write(self, detectors: Iterable[int], only_flats: set[int]) -> None:
         """Write and certify the calibrations of some detectors."""
@@ -161,7 +173,7 @@ class _Writer:
             self._types[name].dimensions,
             instrument=self._config.instrument,
             detector=detector,
-            physical_filter=self._config.physical_filter,
+            physical_filter=self._filter,
         )
         return DatasetRef(self._types[name], data_id, run=self._run)
 
