@@ -5,8 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 from lsst.daf.butler import Butler
 
+from lsst.ctrl.rapid.cli import main
 from lsst.ctrl.rapid.model import Outcome, Report
 from support.compare import differences
 from support.processes import pipetask, rapid_exec
@@ -135,10 +137,11 @@ def test_clobber_outputs_completes_a_run_with_a_failure(work: Path) -> None:
 )
 def test_a_bad_pipeline_is_refused_with_one_line(work: Path, tmp_path: Path, text: str, told: str) -> None:
     (tmp_path / "bad.yaml").write_text(text)
-    done = rapid_exec("run", tmp_path / "bad.yaml", "-b", work / "work" / "repo", cwd=tmp_path, check=False)
-    assert done.returncode == 2
-    assert told in done.stderr
-    assert "Traceback" not in done.stderr
+    arguments = ["run", tmp_path / "bad.yaml", "-b", work / "work" / "repo", "--work-dir", tmp_path / "work"]
+    done = CliRunner().invoke(main, [str(argument) for argument in arguments])
+    assert done.exit_code == 2
+    assert told in done.output
+    assert "Traceback" not in done.output
 
 
 def test_what_was_shed_is_done_when_it_is_selected(tmp_path: Path) -> None:

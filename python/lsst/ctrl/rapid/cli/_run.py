@@ -125,7 +125,10 @@ def run(pipeline: Path, site: Path | None, log_level: str, **options: Any) -> No
     facts = load_site_file(site) if site is not None else SiteFile()
     settings, simulation, landing = _settings(pipeline, facts, options)
     feeder = None if simulation is None else _simulator(simulation, landing, options)
-    report = asyncio.run(_run(Executor(settings, feeder)))
+    try:
+        report = asyncio.run(_run(Executor(settings, feeder)))
+    except RuntimeError as err:
+        raise click.ClickException(str(err)) from err
     console = Console()
     print_summary(report, console)
     console.print(f"Repository: {settings.repository}", soft_wrap=True)

@@ -20,7 +20,7 @@ from ..commit import Committed, Committer, Ledger, Registrar
 from ..conductor import Conductor, StepRule
 from ..engine import WorkerPool, WorkerSetup
 from ..ingest import Ingestor
-from ..model import Arrival, Report
+from ..model import Arrival, InputError, Report
 from ..monitor import RunFacts, RunRecord, write_report
 from ..plan import RecordStore, record_to_json
 from ..publish import FolderPublisher
@@ -84,6 +84,8 @@ class Executor:
         ------
         InputError
             If the settings, the pipeline or the repository are not as they must be.
+        RuntimeError
+            If no worker can be warmed, or what sends exposures ended with an error.
         """
         settings = self._settings
         self._loop = asyncio.get_running_loop()
@@ -97,7 +99,12 @@ class Executor:
             watch = DirectoryWatch(settings.watch, self._arrived, polling=settings.polling)
             watch.check()
             committer = self._make_committer(compiled)
-            await asyncio.to_thread(committer.start)
+            try:
+                await asyncio.to_thread(committer.start)
+            except Exception as err:
+                raise InputError(
+                    f"{settings.repository}: the repository cannot be written: {type(err).__name__}: {err}"
+                ) from err
             parts = self._parts = self._make_parts(compiled, committer, ended)
             self._pool = WorkerPool(
                 self._worker_setup(compiled),
