@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
-from lsst.daf.butler import Butler
+from lsst.daf.butler import Butler, DatasetIdGenEnum, DatasetRef
 
 from lsst.ctrl.rapid.cli import main
 from lsst.ctrl.rapid.model import Outcome, Report
@@ -170,3 +170,38 @@ def test_what_was_shed_is_done_when_it_is_selected(tmp_path: Path) -> None:
     outcomes = butler.query_datasets("rapid_detector_step_outcome", "rapid")
     assert {butler.get(ref)["outcome"] for ref in outcomes} == {"done"}
     assert {ref.dataId["detector"] for ref in outcomes} == {90, 91}
+
+
+def test_raws_are_moved_once_nothing_reads_them(tmp_path: Path) -> None:
+    (tmp_path / "toy.yaml").write_text(PIPELINE.format(failing=[], empty=[]))
+    rapid_exec("simulate", "landing", "--detectors", "90,91", "--scale", "1/16", cwd=tmp_path)
+    rapid_exec("init-repo", "repo", "--instrument", "LSSTCamSim", cwd=tmp_path)
+    rapid_exec(
+        "run",
+        "toy.yaml",
+        "-b",
+        "repo",
+        "--watch",
+        "landing",
+        "--detectors",
+        "90,91",
+        "--transfer",
+        "move",
+        "--until-idle",
+        1,
+        "--workers",
+        1,
+        cwd=tmp_path,
+    )
+    assert not list((tmp_path / "landing").rglob("*.fits"))
+    butler = Butler.from_config(str(tmp_path / "repo"))
+    raws = butler.query_datasets("raw", "LSSTCamSim/raw/all")
+    assert {butler.get(ref).detector for ref in raws} == {90, 91}
+    for ref in raws:
+        assert butler.getURI(ref).ospath.startswith(str(tmp_path / "repo"))
+        # As upstream's ingest makes it: from the data ID and the RUN.
+        again = DatasetRef(
+            ref.datasetType, ref.dataId, run=ref.run, id_generation_mode=DatasetIdGenEnum.DATAID_TYPE_RUN
+        )
+        assert again.id == ref.id
+    assert len(butler.query_datasets("toy_total", "rapid")) == 1

@@ -8,8 +8,6 @@ from pathlib import Path
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
 
 from ..model import Outcome, Report
 
@@ -26,6 +24,10 @@ def plot_latency(report: Report, path: Path) -> None:
     path
         The PNG file to write.
     """
+    # Only a report draws; a run must not wait for this import.
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
     figure = Figure(figsize=(11, 7), layout="constrained")
     FigureCanvasAgg(figure)
     timeline, overhead, latency = figure.subplot_mosaic(
