@@ -5,11 +5,14 @@ from __future__ import annotations
 __all__ = ("plot_latency",)
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
-from matplotlib.axes import Axes
 
 from ..model import Outcome, Report
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 _COLOURS = {Outcome.DONE: "#2a9d8f", Outcome.FAILED: "#d1495b", Outcome.SHED: "#9aa0a6"}
 
