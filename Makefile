@@ -25,6 +25,7 @@ setup:
 endif
 
 $(VENV)/.ready: requirements.lock pyproject.toml
+	@echo "Making $(VENV): this takes about a minute the first time."
 	@VENV="$(VENV)" UV="$(UV)" bash .ci/setup
 	@touch $@
 
@@ -32,8 +33,9 @@ demo: setup
 	@mkdir -p demo
 	$(RUN) -m lsst.ctrl.rapid.cli run pipelines/summit.yaml --work-dir demo --simulate 3 --workers $(WORKERS) \
 		--report demo/report.json
-	@cp "$$(ls -t demo/published/*/quick_focal_plane_plot/*.png | head -1)" demo/focal-plane.png
+	@cp "$$(ls demo/published/*/quick_focal_plane_plot/*.png | sort | tail -1)" demo/focal-plane.png
 	@echo "Picture: demo/focal-plane.png"
+	@echo "Look at the numbers: $(VENV)/bin/rapid-exec report demo/report.json"
 
 test: setup
 	$(RUN) -m pytest -n $(WORKERS) --dist loadfile $(PYTEST)

@@ -185,8 +185,8 @@ def test_phases_tell_where_the_time_of_each_step_went(record: RunRecord, end: En
     expected = {
         "file closed to seen": 100,
         "seen to ready": 100,
-        "of which no worker was free": 0,
         "ready to dispatched": 200,
+        "no worker was free": 0,
         "dispatched to started": 100,
         "started to first quantum": 10,
         "isr": 500,

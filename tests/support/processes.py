@@ -11,7 +11,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
+from lsst.ctrl.rapid.cli import main
 from lsst.ctrl.rapid.model import Report
 
 ROOT = Path(__file__).parents[2]
@@ -38,6 +40,13 @@ def rapid_exec(*arguments: str | Path, cwd: Path, check: bool = True) -> subproc
     if check:
         assert done.returncode == 0, done.stdout + done.stderr
     return done
+
+
+def rapid_here(*arguments: str | Path, code: int = 0) -> str:
+    """Run a short ``rapid-exec`` command in this process; returns what it printed."""
+    done = CliRunner().invoke(main, [str(argument) for argument in arguments])
+    assert done.exit_code == code, (done.output, done.exception)
+    return done.output
 
 
 def pipetask(*arguments: str | Path, cwd: Path) -> subprocess.CompletedProcess[str]:

@@ -19,7 +19,10 @@ from rich.console import Console
 from rich.live import Live
 from rich.logging import RichHandler
 
-from ..model import Report, SiteFile, load_site_file
+from ..arrival import DirectoryWatch
+from ..ingest import check_instruments
+from ..model import Report, SiteFile, load_rapid_file, load_site_file
+from ..plan import load_pipeline
 from ..service import Executor, Feeder, RunSettings
 from ..simulator import SimulationConfig
 from ._demo import make_embedded_repository
@@ -123,6 +126,9 @@ def run(pipeline: Path, site: Path | None, log_level: str, **options: Any) -> No
     """
     start_logging(log_level)
     facts = load_site_file(site) if site is not None else SiteFile()
+    for choice in load_rapid_file(pipeline).pipelines:
+        load_pipeline(pipeline.parent / choice.pipeline)
+    DirectoryWatch(tuple(options["watch"]) or facts.watch, lambda _: None).check()
     settings, simulation, landing = _settings(pipeline, facts, options)
     feeder = None if simulation is None else _simulator(simulation, landing, options)
     try:
@@ -133,7 +139,8 @@ def run(pipeline: Path, site: Path | None, log_level: str, **options: Any) -> No
     print_summary(report, console)
     console.print(f"Repository: {settings.repository}", soft_wrap=True)
     console.print(f"Report: {settings.report or settings.work_dir / 'report.json'}", soft_wrap=True)
-    console.print(f"Published: {settings.work_dir / 'published'}", soft_wrap=True)
+    if (settings.work_dir / "published").is_dir():
+        console.print(f"Published: {settings.work_dir / 'published'}", soft_wrap=True)
 
 
 def _settings(
@@ -145,6 +152,7 @@ def _settings(
     instruments = options["instruments"] or site.instruments
     detectors = options["detectors"] or site.detectors
     repository = options["repository"] or site.repository
+    check_instruments(instruments)
     simulation = None
     if options["exposures"] or repository is None:
         simulation = simulation_config(

@@ -31,7 +31,10 @@ def simulation_config(**values: Any) -> SimulationConfig:
     try:
         return SimulationConfig(**given)
     except pydantic.ValidationError as err:
-        told = "; ".join(f"{'.'.join(map(str, e['loc'])) or 'simulation'}: {e['msg']}" for e in err.errors())
+        told = "; ".join(
+            f"{'.'.join(map(str, e['loc'])) or 'simulation'}: {e['msg'].removeprefix('Value error, ')}"
+            for e in err.errors()
+        )
         raise InputError(f"The simulation is not possible: {told}") from None
 
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-__all__ = ("default_inputs", "make_repository", "open_raw", "registered_instruments")
+__all__ = ("check_instruments", "default_inputs", "make_repository", "open_raw", "registered_instruments")
 
 from collections.abc import Iterable
 from pathlib import Path
 
 from lsst.daf.butler import Butler, CollectionType, DatasetType, MissingDatasetTypeError
 from lsst.daf.butler.registry import MissingCollectionError
+from lsst.pipe.base import Instrument
 
 from ..instruments import (
     RAW_STORAGE_CLASS,
@@ -36,10 +37,7 @@ def make_repository(root: Path | str, instruments: Iterable[str]) -> None:
     InputError
         If an instrument is not known, or the repository's raws cannot be read here.
     """
-    try:
-        found = [get_instrument(name) for name in instruments]
-    except LookupError as err:
-        raise InputError(str(err.args[0])) from None
+    found = check_instruments(instruments)
     if not Butler.has_repo_config(str(root)):
         Butler.makeRepo(str(root), config=repository_config())
     with Butler.from_config(str(root), writeable=True) as butler:
@@ -62,6 +60,20 @@ def make_repository(root: Path | str, instruments: Iterable[str]) -> None:
         except MissingDatasetTypeError:
             dimensions = butler.dimensions.conform(["instrument", "exposure", "detector"])
             butler.registry.registerDatasetType(DatasetType("raw", dimensions, storage_class))
+
+
+def check_instruments(names: Iterable[str]) -> list[Instrument]:
+    """Return the instruments of these names.
+
+    Raises
+    ------
+    InputError
+        If one is not known; the message names those that are.
+    """
+    try:
+        return [get_instrument(name) for name in names]
+    except LookupError as err:
+        raise InputError(str(err.args[0])) from None
 
 
 def open_raw(butler: Butler) -> DatasetType:

@@ -106,6 +106,11 @@ def load_rapid_file(pipeline: Path) -> RapidFile:
     InputError
         If it is there and not valid.
     """
+    if pipeline.name.endswith(".rapid.yaml"):
+        raise InputError(
+            f"{pipeline}: this holds facts for the executor; name the pipeline, "
+            f"{pipeline.with_name(pipeline.name.removesuffix('.rapid.yaml') + '.yaml')}."
+        )
     path = pipeline.with_name(f"{pipeline.stem}.rapid.yaml")
     rapid = parse(RapidFile, load_yaml(path), str(path)) if path.exists() else RapidFile()
     if not rapid.pipelines:
@@ -113,5 +118,9 @@ def load_rapid_file(pipeline: Path) -> RapidFile:
     for choice in rapid.pipelines:
         if not (pipeline.parent / choice.pipeline).exists():
             source = path if path.exists() else pipeline
-            raise InputError(f"{source}: there is no pipeline {choice.pipeline!r} in {pipeline.parent}.")
+            folder = pipeline.parent.resolve()
+            raise InputError(f"{source}: there is no pipeline {choice.pipeline!r} in {folder}.")
+    if pipeline.name not in {choice.pipeline for choice in rapid.pipelines}:
+        others = ", ".join(choice.pipeline for choice in rapid.pipelines)
+        raise InputError(f"{path}: its 'pipelines' are {others}; {pipeline.name} itself is not among them.")
     return rapid

@@ -52,9 +52,9 @@ def _of_step(step: str, shards: list[ShardReport]) -> Iterable[Phase]:
         times = shard.times
         add("file closed to seen", times.file_closed, times.seen)
         add("seen to ready", times.seen, times.ready)
-        if shard.overhead is not None:
-            spans.setdefault("of which no worker was free", []).append(shard.overhead.no_worker_free_ms)
         add("ready to dispatched", times.ready, times.dispatched)
+        if shard.overhead is not None:
+            spans.setdefault("no worker was free", []).append(shard.overhead.no_worker_free_ms)
         add("dispatched to started", times.dispatched, times.started)
         if times.quanta:
             add("started to first quantum", times.started, times.quanta[0].start)

@@ -53,6 +53,7 @@ class Calibrations:
         self._dataset_types = {dataset_type.name: dataset_type for dataset_type in dataset_types}
         self._collections = tuple(collections)
         self._certifications: Mapping[str, Mapping[_Key, Sequence[_Certification]]] = {}
+        self._counts: Mapping[str, int] | None = None
 
     def refresh(self, butler: Butler) -> None:
         """Read all certifications anew: one query for each dataset type.
@@ -66,9 +67,11 @@ class Calibrations:
         read = {
             name: _read(butler, dataset_type, ranks) for name, dataset_type in self._dataset_types.items()
         }
-        self._certifications = read
-        for name, by_data_id in read.items():
-            _LOG.info("Calibration %s: %d certification(s) known.", name, sum(map(len, by_data_id.values())))
+        counts = {name: sum(map(len, by_data_id.values())) for name, by_data_id in read.items()}
+        if counts != self._counts:
+            told = ", ".join(f"{count} of {name}" for name, count in counts.items())
+            _LOG.info("Calibrations known: %s.", told or "none are needed")
+        self._certifications, self._counts = read, counts
 
     def refs(self) -> list[DatasetRef]:
         """Return every dataset that may be found, each once."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ("CompiledPipeline", "InputKind", "Step", "compile_pipeline")
+__all__ = ("CompiledPipeline", "InputKind", "Step", "compile_pipeline", "load_pipeline")
 
 import dataclasses
 import enum
@@ -49,6 +49,8 @@ class Step:
         Kind of each dataset type that its tasks read, init-inputs aside.
     after
         Labels of the steps whose outputs it reads.
+    required
+        Names of the calibration types that a task cannot run without.
     """
 
     label: str
@@ -56,6 +58,7 @@ class Step:
     tasks: tuple[str, ...]
     inputs: Mapping[str, InputKind]
     after: frozenset[str]
+    required: frozenset[str] = frozenset()
 
     @property
     def per_detector(self) -> bool:
@@ -113,6 +116,20 @@ class CompiledPipeline:
         return [self.graph.dataset_types[name].dataset_type for name in sorted(names)]
 
 
+def load_pipeline(path: Path) -> PipelineGraph:
+    """Load a pipeline's YAML and import its tasks, without a repository.
+
+    Raises
+    ------
+    InputError
+        If it cannot be loaded.
+    """
+    try:
+        return Pipeline.from_uri(str(path)).to_graph()
+    except Exception as err:
+        raise InputError(f"{path}: the pipeline cannot be loaded: {type(err).__name__}: {err}") from err
+
+
 def compile_pipeline(path: Path, butler: Butler) -> CompiledPipeline:
     """Compile a pipeline against a repository; nothing is written.
 
@@ -129,11 +146,11 @@ def compile_pipeline(path: Path, butler: Butler) -> CompiledPipeline:
         If the pipeline cannot be loaded or resolved, or has a step or an input that cannot be planned from
         memory; the message names it.
     """
+    graph = load_pipeline(path)
     try:
-        graph = Pipeline.from_uri(str(path)).to_graph()
         graph.resolve(butler.registry)
     except Exception as err:
-        raise InputError(f"{path}: the pipeline cannot be loaded: {type(err).__name__}: {err}") from err
+        raise InputError(f"{path}: the pipeline cannot be resolved: {type(err).__name__}: {err}") from err
     members = _step_members(graph, path.name)
     step_of = {label: step for step, labels in members.items() for label in labels}
     universe = butler.dimensions
@@ -149,7 +166,8 @@ def compile_pipeline(path: Path, butler: Butler) -> CompiledPipeline:
             for edge in graph.tasks[task].iter_all_inputs()
         }
         after = frozenset(_producing_steps(graph, step_of, inputs))
-        steps.append(Step(label, dimensions, tuple(tasks), inputs, after))
+        required = frozenset(name for task in tasks for name in _required(graph.tasks[task]))
+        steps.append(Step(label, dimensions, tuple(tasks), inputs, after, required))
     return CompiledPipeline(path.stem, graph, tuple(_in_order(path, steps)), payload_hash(graph))
 
 
@@ -186,6 +204,14 @@ def _check_dimensions(path: Path, label: str, dimensions: DimensionGroup, tasks:
                 f"{path}: task {node.label!r} adjusts all of its quanta together, which takes the whole "
                 "graph; it cannot be run as raws arrive."
             )
+
+
+def _required(node: TaskNode) -> Iterable[str]:
+    """Yield the prerequisites that a task cannot run without."""
+    connections = node.get_connections()
+    for edge in node.prerequisite_inputs.values():
+        if getattr(connections, edge.connection_name).minimum > 0:
+            yield edge.parent_dataset_type_name
 
 
 def _classify(

@@ -43,6 +43,12 @@ class Board:
                 expected=expected,
                 first_closed=raw.arrival.file_closed,
             )
+            while len(self._exposures) > _EXPOSURES_KEPT:
+                self._exposures.popitem(last=False)
+        status.arrived += 1
+        status.done += ended
+        if not ended and not status.announced:
+            status.announced = True
             _LOG.info(
                 "%s exposure %d (%s, %s): the first of %d detectors has come; %s.",
                 raw.instrument,
@@ -52,10 +58,6 @@ class Board:
                 expected,
                 pipeline,
             )
-            while len(self._exposures) > _EXPOSURES_KEPT:
-                self._exposures.popitem(last=False)
-        status.arrived += 1
-        status.done += ended
 
     def gathering(self, shard: Shard, missing: frozenset[int]) -> None:
         """A gather has begun."""

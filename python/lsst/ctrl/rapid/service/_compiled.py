@@ -173,6 +173,9 @@ def compile_run(settings: RunSettings) -> CompiledRun:
     records = RecordStore.from_butler(butler, instruments)
     calibrations = CalibrationTable([pipeline for _, pipeline in choices], inputs)
     calibrations.refresh(butler)
+    beside = settings.pipeline.with_name(f"{settings.pipeline.stem}.rapid.yaml")
+    if not beside.exists():
+        _LOG.info("There is no %s: the pipeline takes every exposure, and nothing is published.", beside)
     return CompiledRun(
         butler=butler,
         raw=raw,

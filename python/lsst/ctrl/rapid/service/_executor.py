@@ -96,6 +96,12 @@ class Executor:
             self._phase = "reading the repository"
             compiled = await self._loop.run_in_executor(registry, compile_run, settings)
             ended = await self._loop.run_in_executor(registry, compiled.ended_before, settings.output)
+            if ended.ended:
+                _LOG.info(
+                    "%d shard(s) were done or failed in earlier runs into %s; they are left as they are.",
+                    len(ended.ended),
+                    settings.output,
+                )
             watch = DirectoryWatch(settings.watch, self._arrived, polling=settings.polling)
             watch.check()
             committer = self._make_committer(compiled)
@@ -253,8 +259,8 @@ class Executor:
         self._unfit.discard(name)
         if len(self._warm) + len(self._unfit) == self._settings.workers:
             self._all_warm.set()
-            if not self._stopping:
-                self._phase = "running"
+        if not self._stopping:
+            self._phase = "running"
         self._parts.conductor.worker_ready(name)
         self._flow.act()
 

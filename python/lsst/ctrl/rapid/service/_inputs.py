@@ -13,6 +13,7 @@ from lsst.daf.butler import Butler, DataCoordinate, DatasetRef
 
 from ..model import Shard
 from ..plan import (
+    CalibrationError,
     Calibrations,
     CompiledPipeline,
     DatasetMessage,
@@ -38,7 +39,8 @@ class CalibrationTable:
 
     def __init__(self, pipelines: Iterable[CompiledPipeline], inputs: Iterable[str]) -> None:
         types = {dataset_type.name: dataset_type for p in pipelines for dataset_type in p.calibrations}
-        self._calibrations = Calibrations(types.values(), tuple(inputs))
+        self._inputs = tuple(inputs)
+        self._calibrations = Calibrations(types.values(), self._inputs)
         self._records: Mapping[UUID, RecordsMessage] = {}
 
     def refresh(self, butler: Butler) -> None:
@@ -53,15 +55,24 @@ class CalibrationTable:
         Raises
         ------
         CalibrationError
-            If two hold.
+            If two hold, or none does of a type that a task cannot run without.
         """
         found: list[DatasetMessage] = []
+        missing: list[str] = []
         records: list[RecordsMessage] = []
         for name in step.reads(InputKind.CALIBRATION):
             ref = self._calibrations.find(name, data_id, data_id.timespan)
+            if ref is None and name in step.required:
+                missing.append(name)
             if ref is not None:
                 found.append(DatasetMessage.of(ref))
                 records.append(self._records.get(ref.id, {}))
+        if missing:
+            physical_filter = data_id.get("physical_filter", "any")
+            raise CalibrationError(
+                f"no {', '.join(missing)} is certified in {', '.join(self._inputs)} for this exposure, detector "
+                f"and filter ({physical_filter}); certify what is missing"
+            )
         return found, merge_records(records)
 
 

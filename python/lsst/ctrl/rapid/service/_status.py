@@ -22,6 +22,7 @@ class ExposureStatus:
     done: int = 0
     failed: int = 0
     gathered: str = "waits"
+    announced: bool = False
     first_closed: float | None = None
     last_committed: float | None = None
 
