@@ -70,8 +70,8 @@ class CalibrationTable:
         if missing:
             physical_filter = data_id.get("physical_filter", "any")
             raise CalibrationError(
-                f"no {', '.join(missing)} is certified in {', '.join(self._inputs)} for this exposure, detector "
-                f"and filter ({physical_filter}); certify what is missing"
+                f"no {', '.join(missing)} is certified in {', '.join(self._inputs)} for this exposure's "
+                f"time, detector and filter ({physical_filter}); certify what is missing"
             )
         return found, merge_records(records)
 
