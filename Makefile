@@ -38,7 +38,7 @@ demo: setup
 	@echo "Look at the numbers: $(VENV)/bin/rapid-exec report demo/report.json"
 
 test: setup
-	$(RUN) -m pytest -n $(WORKERS) --dist loadfile $(PYTEST)
+	$(RUN) -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder $(PYTEST)
 
 lint: setup
 	$(VENV)/bin/ruff check python tests

@@ -16,3 +16,8 @@ def shared_data() -> Path:
     if not folder.is_dir():
         pytest.skip("the folder of real raws and headers is not beside the project")
     return folder
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the tests that take long, so that no process is left with one of them at the end."""
+    items.sort(key=lambda item: "system" not in item.path.parts)
