@@ -117,26 +117,17 @@ class Committer:
         attempt = 0
         while True:
             try:
-                self._tell(registrar.commit(items))
+                committed = registrar.commit(items)
             except sqlalchemy.exc.OperationalError as err:
-                wait = _BACKOFF[min(attempt, len(_BACKOFF) - 1)]
                 attempt += 1
                 if self._closing.is_set() and attempt > len(_BACKOFF):
-                    self._tell(
-                        [
-                            Committed(item, time.time(), error=f"the registry is out of reach: {err.orig}")
-                            for item in items
-                        ]
-                    )
+                    self._fail(items, f"the registry is out of reach: {err.orig}")
                     return
-                _LOG.warning(
-                    "The registry is out of reach (%s); %d item(s) wait %g s.", err.orig, len(items), wait
-                )
-                self._closing.wait(wait) if not self._closing.is_set() else time.sleep(min(wait, 1.0))
+                self._wait(attempt, f"The registry is out of reach ({err.orig}); {len(items)} item(s) wait")
             except Exception as err:  # noqa: BLE001 -- whatever an item is refused for, the others go on
                 if len(items) == 1:
                     _LOG.exception("Could not register %s.", _name(items[0]))
-                    self._tell([Committed(items[0], time.time(), error=f"{type(err).__name__}: {err}")])
+                    self._fail(items, f"{type(err).__name__}: {err}")
                     return
                 _LOG.warning(
                     "A batch of %d failed (%s); its items are registered one by one.", len(items), err
@@ -145,7 +136,21 @@ class Committer:
                     self._commit(registrar, [item])
                 return
             else:
+                # Outside the try: what was committed is never committed again because it could not be told.
+                self._tell(committed)
                 return
+
+    def _wait(self, attempt: int, told: str) -> None:
+        """Wait before the next attempt; who closes the committer waits for it, so then only shortly."""
+        seconds = _BACKOFF[min(attempt, len(_BACKOFF)) - 1]
+        _LOG.warning("%s %g s.", told, seconds)
+        if self._closing.is_set():
+            time.sleep(min(seconds, 1.0))
+        else:
+            self._closing.wait(seconds)
+
+    def _fail(self, items: Sequence[RunItem | RawItem | ShardItem], error: str) -> None:
+        self._tell([Committed(item, time.time(), error=error) for item in items])
 
     def _tell(self, committed: Sequence[Committed]) -> None:
         for one in committed:
