@@ -252,6 +252,10 @@ class Conductor:
         """Tell whether everything that has come of an exposure has ended, its gathers included."""
         return (instrument, exposure) in self._exposures and (instrument, exposure) not in self._active
 
+    def is_active(self, instrument: str, exposure: int) -> bool:
+        """Tell whether something of an exposure is still to be done."""
+        return (instrument, exposure) in self._active
+
     def is_known(self, shard: Shard) -> bool:
         """Tell whether a shard is ready, runs or has ended."""
         found = self._exposures.get((shard.instrument, shard.exposure))

@@ -199,7 +199,7 @@ class Executor:
         return Parts(
             settings=settings,
             compiled=compiled,
-            requests=Requests(compiled, settings.output),
+            requests=Requests(compiled, settings.output, conductor.is_active),
             conductor=conductor,
             record=RunRecord(facts),
             board=Board(),

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 __all__ = ("CalibrationTable", "Products")
 
-from collections import OrderedDict
 from collections.abc import Iterable, Mapping
 from typing import Any
 from uuid import UUID
@@ -22,8 +21,6 @@ from ..plan import (
     Step,
     records_to_message,
 )
-
-_EXPOSURES_KEPT = 500
 
 
 class CalibrationTable:
@@ -80,16 +77,18 @@ class Products:
     """Datasets that later steps of an exposure read, as they were reported by the workers."""
 
     def __init__(self) -> None:
-        self._exposures: OrderedDict[tuple[str, int], list[tuple[int | None, DatasetMessage, RecordsMessage]]]
-        self._exposures = OrderedDict()
+        self._exposures: dict[tuple[str, int], list[tuple[int | None, DatasetMessage, RecordsMessage]]]
+        self._exposures = {}
 
     def add(self, shard: Shard, outputs: Iterable[DatasetMessage], records: RecordsMessage) -> None:
         """Remember what a shard made."""
         kept = self._exposures.setdefault((shard.instrument, shard.exposure), [])
         split = split_records(records)
         kept += [(shard.detector, message, split.get(message.id, {})) for message in outputs]
-        while len(self._exposures) > _EXPOSURES_KEPT:
-            self._exposures.popitem(last=False)
+
+    def forget(self, instrument: str, exposure: int) -> None:
+        """Forget what was made of an exposure."""
+        self._exposures.pop((instrument, exposure), None)
 
     def add_refs(self, shard: Shard, refs: Iterable[DatasetRef], butler: Butler) -> None:
         """Remember what a shard of an earlier run made."""

@@ -5,8 +5,7 @@ from __future__ import annotations
 __all__ = ("Requests",)
 
 import asyncio
-from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from lsst.utils.introspection import get_full_type_name
 
@@ -19,6 +18,7 @@ from ._compiled import CompiledRun
 from ._inputs import Products, merge_records
 
 _EXPOSURES_KEPT = 500
+"""Exposures that are remembered after their end, so that the same raw again is told."""
 
 
 class Requests:
@@ -30,25 +30,38 @@ class Requests:
         The run.
     output
         Name of the output chain.
+    is_active
+        Tells of an exposure, by instrument and number, whether something is still to be done: then it is not
+        forgotten, however many there are.
     """
 
-    def __init__(self, compiled: CompiledRun, output: str) -> None:
+    def __init__(self, compiled: CompiledRun, output: str, is_active: Callable[[str, int], bool]) -> None:
         self._compiled = compiled
         self._output = output
-        self._raws: OrderedDict[tuple[str, int], dict[int, RawReady]] = OrderedDict()
+        self._is_active = is_active
+        self._raws: dict[tuple[str, int], dict[int, RawReady]] = {}
         self.products = Products()
         self._run_inputs: dict[str, tuple[tuple[DatasetMessage, ...], RecordsMessage]] = {}
         self._run_ready: dict[str, asyncio.Event] = {}
 
     def add(self, raw: RawReady) -> RawReady | None:
         """Remember a raw; returns the one of the same data ID that was there before, which stays."""
-        raws = self._raws.setdefault((raw.instrument, raw.exposure), {})
+        place = (raw.instrument, raw.exposure)
+        if place not in self._raws:
+            self._forget_one()
+        raws = self._raws.setdefault(place, {})
         if (before := raws.get(raw.detector)) is not None:
             return before
         raws[raw.detector] = raw
-        while len(self._raws) > _EXPOSURES_KEPT:
-            self._raws.popitem(last=False)
         return None
+
+    def _forget_one(self) -> None:
+        """Forget the oldest exposure with which nothing is to be done any more, when there are many."""
+        if len(self._raws) >= _EXPOSURES_KEPT:
+            oldest = next((place for place in self._raws if not self._is_active(*place)), None)
+            if oldest is not None:
+                del self._raws[oldest]
+                self.products.forget(*oldest)
 
     def raws(self, shard: Shard) -> Mapping[int, RawReady]:
         """Return the raws of a shard by detector: one, or all that have come of its exposure."""
