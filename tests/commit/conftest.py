@@ -69,7 +69,7 @@ def bench(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
         records = RecordStore.from_butler(butler, ["LSSTCamSim"])
         ingestor = Ingestor(open_raw(butler), records)
         ready = [ingestor.read(Arrival(raw.path, 0.0, 0.0)) for raw in sent]
-    raws = [RawItem(raw.ref, raw.arrival.path, raw.formatter, "direct", raw.records) for raw in ready]
+    raws = [RawItem(raw.ref, raw.arrival.path, raw.formatter, "direct", raw.to_register) for raw in ready]
     told: queue.Queue[Committed] = queue.Queue()
     committer = Committer(
         lambda: Registrar(repo, [pipeline], records, ["LSSTCamSim/defaults"], "out"),

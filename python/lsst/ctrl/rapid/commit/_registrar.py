@@ -35,6 +35,7 @@ from ..plan import (
     refs_by_type,
 )
 from ._items import Committed, RawItem, RunItem, ShardItem
+from ._visits import VISIT_ELEMENTS, register_visits
 
 _LOG = logging.getLogger(__name__)
 
@@ -53,18 +54,38 @@ def outcome_dataset_type(step: Step) -> DatasetType:
 
 
 def sync_records(butler: Butler, records: Iterable[DimensionRecord]) -> None:
-    """Register the dimension records of exposures.
+    """Register the dimension records of exposures and of their visits.
+
+    Parameters
+    ----------
+    butler
+        Where to; no transaction is open.
+    records
+        The records; a visit comes with all that belongs to it.
 
     Raises
     ------
     lsst.daf.butler.registry.ConflictingDefinitionError
-        If one contradicts what the registry has.
+        If a record of an exposure contradicts what the registry has.
+
+    Notes
+    -----
+    A visit that the registry has otherwise stays there as it is, with a warning: it may be somebody else's.
     """
-    records = list(records)
+    records = list({id(record): record for record in records}.values())
     for element in _ELEMENTS:
         for record in {r.dataId: r for r in records if r.definition.name == element}.values():
             if butler.registry.syncDimensionData(element, record) and element == "physical_filter":
                 _LOG.warning("A filter that the registry had not seen was registered: %s.", record)
+    register_visits(butler, records)
+
+
+def _sync_key(record: DimensionRecord) -> tuple[str, tuple[object, ...]]:
+    """Return by what it is remembered that a record was registered: all of a visit by the visit."""
+    element = record.definition.name
+    if element in VISIT_ELEMENTS:
+        return "visit", (record.dataId["instrument"], record.dataId["visit"])
+    return element, record.dataId.required_values
 
 
 class Registrar:
@@ -179,15 +200,16 @@ class Registrar:
 
     def _sync_records(self, items: Iterable[RunItem | RawItem | ShardItem]) -> None:
         """Register the dimension records of exposures that this process has not registered yet."""
-        records = {
-            (record.definition.name, record.dataId.required_values): record
-            for item in items
-            if not isinstance(item, RunItem)
-            for record in item.records
-        }
-        new = {key: record for key, record in records.items() if key not in self._synced}
-        sync_records(self._butler, new.values())
-        self._synced |= new.keys()
+        # Items of one exposure share their records, of which a visit has hundreds.
+        given = {id(item.records): item.records for item in items if not isinstance(item, RunItem)}
+        new = [
+            (key, record)
+            for records in given.values()
+            for record in records
+            if (key := _sync_key(record)) not in self._synced
+        ]
+        sync_records(self._butler, [record for _, record in new])
+        self._synced.update(key for key, _ in new)
 
     def _ensure_run(self, item: RunItem) -> None:
         """Make a RUN, complete it for ``pipetask`` and put it into the chains."""

@@ -195,7 +195,7 @@ class ShardFlow:
             ShardItem(
                 shard=shard,
                 run=run,
-                records=next(iter(parts.requests.raws(shard).values())).records,
+                records=next(iter(parts.requests.raws(shard).values())).to_register,
                 outcome=ended,
                 outputs=() if response is None else response.outputs,
                 datastore_records={} if response is None else response.datastore_records,

@@ -104,7 +104,9 @@ class Intake:
         self._flow.act()
 
     def _item(self, raw: RawReady) -> RawItem:
-        return RawItem(raw.ref, raw.arrival.path, raw.formatter, self._parts.settings.transfer, raw.records)
+        return RawItem(
+            raw.ref, raw.arrival.path, raw.formatter, self._parts.settings.transfer, raw.to_register
+        )
 
     async def _count_ended(self, raw: RawReady, pipeline: str) -> bool:
         """Tell the conductor what an earlier run ended of this detector and of its exposure.
