@@ -12,7 +12,7 @@ import pytest
 from astropy.coordinates import SkyCoord
 from astropy.io import fits
 from astropy.wcs import WCS
-from lsst.daf.butler import DimensionRecord, DimensionUniverse
+from lsst.daf.butler import DimensionConfig, DimensionRecord, DimensionUniverse
 from lsst.sphgeom import LonLat, UnitVector3d
 
 from lsst.ctrl.rapid.instruments import (
@@ -148,6 +148,15 @@ def test_what_may_see_the_sky_is_a_visit(
     header: Callable[..., dict[str, Any]], cards: dict[str, Any]
 ) -> None:
     assert make_visit(exposure_of(header(**cards)), UNIVERSE) is not None
+
+
+def test_older_repositories_have_visits_too(header: Callable[..., dict[str, Any]]) -> None:
+    folder = "resource://lsst.daf.butler/configs/old_dimensions"
+    universe = DimensionUniverse(DimensionConfig(f"{folder}/daf_butler_universe6.yaml"))
+    for kind, visits in (("OBJECT", 1), ("DARK", 0)):
+        exposure = exposure_records(translate(header(IMGTYPE=kind)), universe)["exposure"]
+        assert not hasattr(exposure, "can_see_sky")
+        assert (make_visit(exposure, universe) is not None) == visits
 
 
 def test_reasons_that_are_not_known_are_various(header: Callable[..., dict[str, Any]]) -> None:

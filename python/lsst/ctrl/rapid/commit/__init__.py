@@ -1,6 +1,7 @@
 """The one writer of the registry."""
 
 from ._committer import *
+from ._dimensions import *
 from ._items import *
 from ._ledger import *
 from ._registrar import *

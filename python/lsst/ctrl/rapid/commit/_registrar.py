@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ("Registrar", "outcome_dataset_type", "outcome_name", "sync_records")
+__all__ = ("Registrar", "outcome_dataset_type", "outcome_name")
 
 import logging
 import time
@@ -16,7 +16,6 @@ from lsst.daf.butler import (
     CollectionType,
     DatasetRef,
     DatasetType,
-    DimensionRecord,
     FileDataset,
     QuantumBackedButler,
     StorageClassFactory,
@@ -34,13 +33,10 @@ from ..plan import (
     records_to_message,
     refs_by_type,
 )
+from ._dimensions import sync_key, sync_records
 from ._items import Committed, RawItem, RunItem, ShardItem
-from ._visits import VISIT_ELEMENTS, register_visits
 
 _LOG = logging.getLogger(__name__)
-
-_ELEMENTS = ("physical_filter", "day_obs", "group", "exposure")
-"""Elements whose records come with raws, each after those that it refers to."""
 
 
 def outcome_name(step: str) -> str:
@@ -51,41 +47,6 @@ def outcome_name(step: str) -> str:
 def outcome_dataset_type(step: Step) -> DatasetType:
     """Return the dataset type of a step's outcomes."""
     return DatasetType(outcome_name(step.label), step.dimensions, "StructuredDataDict")
-
-
-def sync_records(butler: Butler, records: Iterable[DimensionRecord]) -> None:
-    """Register the dimension records of exposures and of their visits.
-
-    Parameters
-    ----------
-    butler
-        Where to; no transaction is open.
-    records
-        The records; a visit comes with all that belongs to it.
-
-    Raises
-    ------
-    lsst.daf.butler.registry.ConflictingDefinitionError
-        If a record of an exposure contradicts what the registry has.
-
-    Notes
-    -----
-    A visit that the registry has otherwise stays there as it is, with a warning: it may be somebody else's.
-    """
-    records = list({id(record): record for record in records}.values())
-    for element in _ELEMENTS:
-        for record in {r.dataId: r for r in records if r.definition.name == element}.values():
-            if butler.registry.syncDimensionData(element, record) and element == "physical_filter":
-                _LOG.warning("A filter that the registry had not seen was registered: %s.", record)
-    register_visits(butler, records)
-
-
-def _sync_key(record: DimensionRecord) -> tuple[str, tuple[object, ...]]:
-    """Return by what it is remembered that a record was registered: all of a visit by the visit."""
-    element = record.definition.name
-    if element in VISIT_ELEMENTS:
-        return "visit", (record.dataId["instrument"], record.dataId["visit"])
-    return element, record.dataId.required_values
 
 
 class Registrar:
@@ -206,7 +167,7 @@ class Registrar:
             (key, record)
             for records in given.values()
             for record in records
-            if (key := _sync_key(record)) not in self._synced
+            if (key := sync_key(record)) not in self._synced
         ]
         sync_records(self._butler, [record for _, record in new])
         self._synced.update(key for key, _ in new)

@@ -109,9 +109,11 @@ def make_visit(exposure: DimensionRecord, universe: DimensionUniverse) -> Visit 
     that the telescope tracked and does not say whether the dome was closed.
     """
     pointing = exposure.tracking_ra, exposure.tracking_dec, exposure.sky_angle
-    if None in pointing or exposure.can_see_sky is False:
+    # Older universes have no such field.
+    can_see_sky = getattr(exposure, "can_see_sky", None)
+    if None in pointing or can_see_sky is False:
         return None
-    if exposure.can_see_sky is None and exposure.observation_type in _CALIBRATIONS:
+    if can_see_sky is None and exposure.observation_type in _CALIBRATIONS:
         return None
     number, name, systems = _identify(exposure)
     reason = exposure.observation_reason
