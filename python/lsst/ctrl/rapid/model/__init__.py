@@ -2,6 +2,7 @@
 
 from ._base import *
 from ._config import *
+from ._day import *
 from ._report import *
 from ._shard import *
 from ._times import *

@@ -20,6 +20,7 @@ from ..plan import (
     RecordsMessage,
     Step,
     records_to_message,
+    split_records,
 )
 
 
@@ -106,19 +107,6 @@ class Products:
             and (shard.detector is None or detector in {None, shard.detector})
         ]
         return [message for message, _ in found], merge_records(records for _, records in found)
-
-
-def split_records(message: RecordsMessage) -> dict[UUID, RecordsMessage]:
-    """Return the datastore records of each dataset apart."""
-    split: dict[UUID, RecordsMessage] = {}
-    for datastore, data in message.items():
-        for identity in data["dataset_ids"]:
-            key = UUID(str(identity))
-            tables = {
-                table: {key.hex: rows[key.hex]} for table, rows in data["records"].items() if key.hex in rows
-            }
-            split.setdefault(key, {})[datastore] = {"dataset_ids": [str(key)], "records": tables}
-    return split
 
 
 def merge_records(messages: Iterable[RecordsMessage]) -> RecordsMessage:
