@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ("Ingestor", "RawReady")
+__all__ = ("Ingestor", "Raw", "RawReady")
 
 import dataclasses
 import time
@@ -37,32 +37,31 @@ _EXPOSURES_KEPT = 2000
 """Exposures whose translation is remembered: more than a night has."""
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class RawReady:
-    """A raw whose shards can be run, though the registry may not know it yet.
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Raw:
+    """A raw whose shards can be run.
 
     Attributes
     ----------
-    arrival
-        How it came.
     ref
-        The dataset, with an expanded data ID; its ID is deterministic (data ID and RUN), as upstream's ingest
-        makes it.
-    formatter
-        What reads the file.
+        The dataset, with an expanded data ID.
     records
         Dimension records of its exposure: physical_filter, day_obs, group, exposure.
     shutter_closed
         End of the exposure, UNIX seconds.
+    file_closed
+        When its file was whole, UNIX seconds.
+    seen
+        When the executor heard of it, UNIX seconds.
     ready
         When it was known, UNIX seconds.
     """
 
-    arrival: Arrival
     ref: DatasetRef
-    formatter: type[Formatter | FormatterV2]
     records: tuple[DimensionRecord, ...]
     shutter_closed: float | None
+    file_closed: float
+    seen: float
     ready: float
 
     @property
@@ -91,6 +90,24 @@ class RawReady:
         return {
             e: r for e in self.ref.dataId.dimensions.elements if (r := self.ref.dataId.records[e]) is not None
         }
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class RawReady(Raw):
+    """A raw whose shards can be run, though the registry may not know it yet.
+
+    Its dataset ID is deterministic (data ID and RUN), as upstream's ingest makes it.
+
+    Attributes
+    ----------
+    arrival
+        How it came.
+    formatter
+        What reads the file.
+    """
+
+    arrival: Arrival
+    formatter: type[Formatter | FormatterV2]
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -170,7 +187,16 @@ class Ingestor:
             self._records.discard(r for r in exposure.records if r.definition.name != "physical_filter")
         run, formatter = self._raw_run(instrument, identity.detector)
         ref = DatasetRef(self._raw, data_id, run=run, id_generation_mode=DatasetIdGenEnum.DATAID_TYPE_RUN)
-        return RawReady(arrival, ref, formatter, exposure.records, exposure.shutter_closed, time.time())
+        return RawReady(
+            ref=ref,
+            records=exposure.records,
+            shutter_closed=exposure.shutter_closed,
+            file_closed=arrival.file_closed,
+            seen=arrival.seen,
+            ready=time.time(),
+            arrival=arrival,
+            formatter=formatter,
+        )
 
     def _exposure(
         self, instrument: str, exposure: int, header: Mapping[str, HeaderValue], path: Path

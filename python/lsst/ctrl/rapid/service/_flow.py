@@ -17,7 +17,7 @@ from typing import Any
 from ..commit import Committed, Ledger, RawItem, RunItem, ShardItem
 from ..conductor import Conductor, Dispatch, Give
 from ..engine import ShardResponse, WorkerLostError, WorkerPool
-from ..ingest import RawReady
+from ..ingest import Raw
 from ..model import Outcome, OutcomeRecord, Shard, ShardReport, Times
 from ..monitor import RunRecord
 from ..plan import CalibrationError
@@ -86,15 +86,15 @@ class ShardFlow:
         """Median overhead of the latest shards, milliseconds."""
         return statistics.median(self._overheads) if self._overheads else None
 
-    def ready(self, shards: Iterable[Shard], now: float, raw: RawReady | None = None) -> None:
+    def ready(self, shards: Iterable[Shard], now: float, raw: Raw | None = None) -> None:
         """Note that shards can start: those of a raw that has just come, or whose gate has just opened."""
         for shard in shards:
             first = raw or next(iter(self._parts.requests.raws(shard).values()))
             opened = raw is None
             self._times[shard] = Times(
                 shutter_closed=first.shutter_closed,
-                file_closed=now if opened else first.arrival.file_closed,
-                seen=now if opened else first.arrival.seen,
+                file_closed=now if opened else first.file_closed,
+                seen=now if opened else first.seen,
                 ready=now,
             )
 
@@ -110,7 +110,7 @@ class ShardFlow:
                     self._end(decision.shard, Outcome.FAILED, decision.reason, attempt=decision.attempt)
         self._parts.record.clock.update(self._parts.conductor.free_workers, time.time())
 
-    def shed(self, shard: Shard, raw: RawReady, reason: str) -> None:
+    def shed(self, shard: Shard, raw: Raw, reason: str) -> None:
         """End a shard that is not to be run."""
         _LOG.info("%s is shed: %s.", shard, reason)
         self.ready([shard], time.time(), raw)

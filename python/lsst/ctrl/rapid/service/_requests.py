@@ -11,7 +11,7 @@ from lsst.utils.introspection import get_full_type_name
 
 from ..commit import Committed, RunItem
 from ..engine import RawMessage, ShardRequest
-from ..ingest import RawReady
+from ..ingest import Raw, RawReady, RegisteredRaw
 from ..model import Shard
 from ..plan import CompiledPipeline, DatasetMessage, InputKind, RecordsMessage, record_to_json, run_name
 from ._compiled import CompiledRun
@@ -39,12 +39,12 @@ class Requests:
         self._compiled = compiled
         self._output = output
         self._is_active = is_active
-        self._raws: dict[tuple[str, int], dict[int, RawReady]] = {}
+        self._raws: dict[tuple[str, int], dict[int, Raw]] = {}
         self.products = Products()
         self._run_inputs: dict[str, tuple[tuple[DatasetMessage, ...], RecordsMessage]] = {}
         self._run_ready: dict[str, asyncio.Event] = {}
 
-    def add(self, raw: RawReady) -> RawReady | None:
+    def add(self, raw: Raw) -> Raw | None:
         """Remember a raw; returns the one of the same data ID that was there before, which stays."""
         place = (raw.instrument, raw.exposure)
         if place not in self._raws:
@@ -63,7 +63,7 @@ class Requests:
                 del self._raws[oldest]
                 self.products.forget(*oldest)
 
-    def raws(self, shard: Shard) -> Mapping[int, RawReady]:
+    def raws(self, shard: Shard) -> Mapping[int, Raw]:
         """Return the raws of a shard by detector: one, or all that have come of its exposure."""
         raws = self._raws[shard.instrument, shard.exposure]
         return raws if shard.detector is None else {shard.detector: raws[shard.detector]}
@@ -122,6 +122,7 @@ class Requests:
         run = self.run_of(shard).run
         init_inputs, init_records = self._run_inputs.get(run, ((), {}))
         triggers = raws.values() if step.reads(InputKind.TRIGGER) else ()
+        registered = [raw for raw in triggers if isinstance(raw, RegisteredRaw)]
         return ShardRequest(
             pipeline=shard.pipeline,
             step=shard.step,
@@ -137,7 +138,20 @@ class Requests:
                     formatter=get_full_type_name(raw.formatter),
                 )
                 for raw in triggers
+                if isinstance(raw, RawReady)
             ),
-            inputs=(*calibrations, *products, *init_inputs),
-            datastore_records=merge_records([calibration_records, product_records, init_records]),
+            inputs=(
+                *calibrations,
+                *products,
+                *init_inputs,
+                *(DatasetMessage.of(raw.ref) for raw in registered),
+            ),
+            datastore_records=merge_records(
+                [
+                    calibration_records,
+                    product_records,
+                    init_records,
+                    *(raw.datastore_records for raw in registered),
+                ]
+            ),
         )
