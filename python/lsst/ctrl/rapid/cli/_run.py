@@ -10,9 +10,9 @@ import logging
 import os
 import signal
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import click
 from rich.console import Console
@@ -21,14 +21,14 @@ from rich.logging import RichHandler
 
 from ..arrival import DirectoryWatch
 from ..ingest import check_instruments
-from ..model import Report, SiteFile, load_rapid_file, load_site_file
+from ..model import InputError, Report, SiteFile, load_rapid_file, load_site_file
 from ..plan import load_pipeline
 from ..service import Executor, Feeder, RunSettings
 from ..simulator import SimulationConfig
 from ._demo import make_embedded_repository
 from ._live import render
 from ._main import start_logging
-from ._options import NumberList, log_level
+from ._options import DayObs, NumberList, WatchSourceType, log_level
 from ._report import print_summary
 from ._simulate import simulation_config
 
@@ -62,7 +62,22 @@ _INTERRUPTED_TWICE = 130
 )
 @click.option("-o", "--output", help="Chain of the RUNs that are written.  [default: rapid]")
 @click.option(
-    "--watch", multiple=True, type=click.Path(path_type=Path), help="Folder where raws land; repeatable."
+    "--watch",
+    multiple=True,
+    type=WatchSourceType(),
+    metavar="DIR|butler",
+    help="Folder where raws land, or 'butler': the repository, where others ingest them; repeatable.",
+)
+@click.option(
+    "--since",
+    type=DayObs(),
+    help="With --watch butler: first observing day whose raws are taken.  [default: yesterday]",
+)
+@click.option(
+    "-d",
+    "--data-query",
+    metavar="WHERE",
+    help="Take the raws of the repository that this butler expression selects, and stop when all have ended.",
 )
 @click.option("--polling", is_flag=True, default=None, help="Watch by polling (NFS).")
 @click.option(
@@ -121,14 +136,15 @@ def run(pipeline: Path, site: Path | None, log_level: str, **options: Any) -> No
     """Run PIPELINE on raws as they arrive, on warm workers, and register what they give.
 
     Without a repository an embedded one is made, with demo calibrations of the simulated camera.  Without
-    --simulate and --until-idle it runs until it is interrupted: the first Ctrl-C finishes what is running,
-    commits, writes the report and exits with 0; the second stops now.
+    --simulate, --data-query and --until-idle it runs until it is interrupted: the first Ctrl-C finishes what
+    is running, commits, writes the report and exits with 0; the second stops now.
     """
     start_logging(log_level)
     facts = load_site_file(site) if site is not None else SiteFile()
+    _check_sources(options, facts)
     for choice in load_rapid_file(pipeline).pipelines:
         load_pipeline(pipeline.parent / choice.pipeline)
-    DirectoryWatch(tuple(options["watch"]) or facts.watch, lambda _: None).check()
+    DirectoryWatch(_folders(_watched(options, facts)), lambda _: None).check()
     settings, simulation, landing = _settings(pipeline, facts, options)
     feeder = None if simulation is None else _simulator(simulation, landing, options)
     try:
@@ -141,6 +157,39 @@ def run(pipeline: Path, site: Path | None, log_level: str, **options: Any) -> No
     console.print(f"Report: {settings.report or settings.work_dir / 'report.json'}", soft_wrap=True)
     if (settings.work_dir / "published").is_dir():
         console.print(f"Published: {settings.work_dir / 'published'}", soft_wrap=True)
+
+
+def _check_sources(options: dict[str, Any], site: SiteFile) -> None:
+    """Refuse sources of raws that exclude each other.
+
+    Raises
+    ------
+    InputError
+        If there are such.
+    """
+    if options["data_query"] is not None:
+        if not options["data_query"].strip():
+            raise InputError("-d/--data-query: the expression is empty; 'True' selects every raw.")
+        for name, given in (("--watch", options["watch"]), ("--simulate", options["exposures"])):
+            if given:
+                raise InputError(
+                    f"-d/--data-query takes what the repository has; it does not go with {name}."
+                )
+        if options["repository"] is None and site.repository is None:
+            raise InputError("-d/--data-query needs the repository that has the raws: -b.")
+    if options["since"] is not None and "butler" not in _watched(options, site):
+        raise InputError("--since goes with --watch butler.")
+
+
+def _watched(options: dict[str, Any], site: SiteFile) -> tuple[Literal["butler"] | Path, ...]:
+    """Return what is watched; nothing when raws are selected."""
+    if options["data_query"] is not None:
+        return ()
+    return tuple(options["watch"]) or site.watch
+
+
+def _folders(watched: Iterable[Literal["butler"] | Path]) -> tuple[Path, ...]:
+    return tuple(source for source in watched if isinstance(source, Path))
 
 
 def _settings(
@@ -164,11 +213,12 @@ def _settings(
             sequence=options["sequence"],
             seed=options["seed"],
         )
-    watch = tuple(options["watch"]) or site.watch
+    watched = _watched(options, site)
+    watch = _folders(watched)
     if repository is None and simulation is not None:
         repository = str(work_dir / "repo")
         make_embedded_repository(Path(repository), instruments or (_EMBEDDED_INSTRUMENT,), simulation)
-    if options["exposures"] or not watch:
+    if options["exposures"] or not (watched or options["data_query"]):
         landing.mkdir(parents=True, exist_ok=True)
         watch = (*watch, landing)
     work_dir.mkdir(parents=True, exist_ok=True)
@@ -179,6 +229,9 @@ def _settings(
         inputs=options["inputs"] or site.input,
         output=options["output"] or site.output or "rapid",
         watch=watch,
+        watch_butler="butler" in watched,
+        since=options["since"],
+        data_query=options["data_query"] or "",
         polling=site.polling if options["polling"] is None else options["polling"],
         transfer=options["transfer"] or site.transfer,
         workers=options["workers"] or site.workers or os.cpu_count() or 1,

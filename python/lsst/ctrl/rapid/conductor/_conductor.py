@@ -71,6 +71,7 @@ class Conductor:
         self._expected = expected
         self._gather_deadline = gather_deadline
         self._attempts = attempts
+        self._expected_of: dict[_Place, frozenset[int]] = {}
         self._exposures: dict[_Place, ExposureProgress] = {}
         self._active: dict[_Place, ExposureProgress] = {}
         self._workers: set[str] = set()
@@ -82,6 +83,10 @@ class Conductor:
         self._draining = False
 
     # Events
+
+    def expect(self, instrument: str, exposure: int, detectors: frozenset[int]) -> None:
+        """Expect these detectors of an exposure, not those of its instrument; told before its first raw."""
+        self._expected_of[instrument, exposure] = detectors
 
     def worker_ready(self, worker: str) -> None:
         """A worker can take a shard."""
@@ -244,9 +249,13 @@ class Conductor:
         waiting = (found.deadline for found in self._active.values() if found.waits and not found.overdue)
         return min(waiting, default=None)
 
+    def expected(self, instrument: str, exposure: int) -> frozenset[int]:
+        """Return the expected detectors of an exposure."""
+        return self._expected_of.get((instrument, exposure), self._expected[instrument])
+
     def missing(self, instrument: str, exposure: int) -> frozenset[int]:
         """Return the expected detectors of an exposure that have not come."""
-        return self._expected[instrument] - self._exposures[instrument, exposure].arrived
+        return self.expected(instrument, exposure) - self._exposures[instrument, exposure].arrived
 
     def is_finished(self, instrument: str, exposure: int) -> bool:
         """Tell whether everything that has come of an exposure has ended, its gathers included."""
@@ -296,7 +305,7 @@ class Conductor:
     def _may_run(self, found: ExposureProgress, rule: StepRule, detector: int | None, now: float) -> bool:
         if rule.per_detector:
             return all(found.has_ended(found.rule(label), detector) for label in rule.after)
-        complete = self._expected[found.instrument] <= found.arrived or now >= found.deadline
+        complete = self.expected(found.instrument, found.exposure) <= found.arrived or now >= found.deadline
         return (
             complete
             and bool(found.arrived)

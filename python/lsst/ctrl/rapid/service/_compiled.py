@@ -12,7 +12,7 @@ from lsst.daf.butler import Butler, DatasetRef, DatasetType, MissingDatasetTypeE
 from lsst.daf.butler.registry import MissingCollectionError
 
 from ..commit import outcome_name
-from ..ingest import RawReady, default_inputs, open_raw, registered_instruments
+from ..ingest import Raw, default_inputs, open_raw, registered_instruments
 from ..model import InputError, Outcome, RapidFile, Shard, load_rapid_file
 from ..plan import CompiledPipeline, InputKind, RecordStore, Selector, compile_pipeline
 from ._inputs import CalibrationTable, Products
@@ -38,6 +38,21 @@ class EndedBefore:
 
     ended: Mapping[EndedKey, str]
     shed: dict[EndedKey, DatasetRef]
+
+    def has_detector(self, pipeline: CompiledPipeline, instrument: str, exposure: int, detector: int) -> bool:
+        """Tell whether a detector of an exposure went through a pipeline's steps for detectors."""
+        keys = [(step.label, instrument, exposure, detector) for step in pipeline.steps if step.per_detector]
+        return all(key in self.ended for key in keys)
+
+    def was_shed(self, pipeline: CompiledPipeline, instrument: str, exposure: int, detector: int) -> bool:
+        """Tell whether a detector of an exposure was shed at a step of a pipeline."""
+        keys = [(step.label, instrument, exposure, detector) for step in pipeline.steps if step.per_detector]
+        return any(key in self.shed for key in keys)
+
+    def has_gathers(self, pipeline: CompiledPipeline, instrument: str, exposure: int) -> bool:
+        """Tell whether all gathers of an exposure ended."""
+        gathers = [step.label for step in pipeline.steps if not step.per_detector]
+        return all((label, instrument, exposure, None) in self.ended for label in gathers)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -81,7 +96,7 @@ class CompiledRun:
         """The pipelines by name."""
         return {pipeline.name: pipeline for _, pipeline in self.choices}
 
-    def choose(self, raw: RawReady) -> CompiledPipeline | None:
+    def choose(self, raw: Raw) -> CompiledPipeline | None:
         """Return the pipeline for a raw's exposure."""
         records = raw.exposure_records
         return next((pipeline for selects, pipeline in self.choices if selects(records)), None)
@@ -185,7 +200,7 @@ def compile_run(settings: RunSettings) -> CompiledRun:
         rapid=rapid,
         choices=choices,
         calibrations=calibrations,
-        expected=_expected(records, instruments, settings.detectors),
+        expected=_expected(records, instruments, settings),
     )
 
 
@@ -204,9 +219,13 @@ def _instruments(butler: Butler, settings: RunSettings) -> list[str]:
 
 
 def _expected(
-    records: RecordStore, instruments: Sequence[str], detectors: Sequence[int]
+    records: RecordStore, instruments: Sequence[str], settings: RunSettings
 ) -> dict[str, frozenset[int]]:
-    """Return the detectors that are processed: those named that an instrument has, else all for science."""
+    """Return the detectors that are processed: those named that an instrument has, else all for science.
+
+    When raws are selected by an expression, it alone decides unless detectors are named, too.
+    """
+    detectors = settings.detectors
     there: dict[str, dict[int, str | None]] = {name: {} for name in instruments}
     for record in records.static():
         if record.definition.name == "detector":
@@ -219,6 +238,8 @@ def _expected(
     if detectors:
         return {name: frozenset(detectors) & frozenset(found) for name, found in there.items()}
     return {
-        name: frozenset(number for number, purpose in found.items() if purpose in {None, "SCIENCE"})
+        name: frozenset(
+            number for number, purpose in found.items() if settings.data_query or purpose in {None, "SCIENCE"}
+        )
         for name, found in there.items()
     }
