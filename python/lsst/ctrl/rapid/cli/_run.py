@@ -7,9 +7,9 @@ __all__ = ("run",)
 import asyncio
 import contextlib
 import logging
+import multiprocessing
 import os
 import signal
-import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -30,7 +30,7 @@ from ._live import render
 from ._main import start_logging
 from ._options import NumberList, log_level
 from ._report import print_summary
-from ._simulate import simulation_config
+from ._simulate import simulation_config, take_exposures
 
 _LOG = logging.getLogger(__name__)
 
@@ -130,7 +130,7 @@ def run(pipeline: Path, site: Path | None, log_level: str, **options: Any) -> No
         load_pipeline(pipeline.parent / choice.pipeline)
     DirectoryWatch(tuple(options["watch"]) or facts.watch, lambda _: None).check()
     settings, simulation, landing = _settings(pipeline, facts, options)
-    feeder = None if simulation is None else _simulator(simulation, landing, options)
+    feeder = None if simulation is None else _simulator(simulation, landing)
     try:
         report = asyncio.run(_run(Executor(settings, feeder)))
     except RuntimeError as err:
@@ -196,28 +196,20 @@ def _settings(
     return settings, simulation if options["exposures"] else None, landing
 
 
-def _simulator(config: SimulationConfig, landing: Path, options: dict[str, Any]) -> Feeder:
+def _simulator(config: SimulationConfig, landing: Path) -> Feeder:
     """Return what runs the simulated camera in a process of its own, out of reach of a terminal's Ctrl-C."""
-    arguments = [
-        "simulate", str(landing), "--instrument", config.instrument, "--exposures", str(config.exposures),
-        "--cadence", str(config.cadence), "--scale", str(options["scale"]), "--sequence", options["sequence"],
-        "--seed", str(config.seed), "--log-level", "error",
-    ]  # fmt: skip
-    if config.detectors is not None:
-        arguments += ["--detectors", ",".join(map(str, config.detectors))]
 
     async def feed() -> None:
-        process = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "lsst.ctrl.rapid.cli", *arguments,
-            stdout=asyncio.subprocess.DEVNULL, start_new_session=True,
-        )  # fmt: skip
+        camera = multiprocessing.get_context("forkserver").Process(
+            target=take_exposures, args=(config, landing), daemon=True
+        )
+        camera.start()
         try:
-            code = await process.wait()
+            await asyncio.to_thread(camera.join)
         finally:
-            if process.returncode is None:
-                process.terminate()
-        if code:
-            raise RuntimeError(f"The simulated camera ended with exit code {code}.")
+            camera.terminate()
+        if camera.exitcode:
+            raise RuntimeError(f"The simulated camera ended with exit code {camera.exitcode}.")
 
     return feed
 

@@ -6,17 +6,22 @@ __all__ = ("WorkerLostError", "WorkerPool")
 
 import asyncio
 import contextlib
+import ctypes
 import logging
 import os
 import pickle
 import signal
 import socket
+import sys
 from collections.abc import Callable
 from typing import Any
 
 import dask
+import numpy as np
 from distributed import Client, LocalCluster, WorkerPlugin
+from distributed.utils import get_mp_context
 
+from .._startup import WORKER_ENVIRONMENT, interrupts_ignored, start_fork_server
 from ._messages import ShardRequest, ShardResponse, WarmUp
 from ._worker import ShardActor, WorkerSetup
 
@@ -31,17 +36,13 @@ _DASK_CONFIG = {
     "distributed.admin.tick.limit": "60s",
     "distributed.scheduler.allowed-failures": 1_000_000,
     "distributed.worker.daemon": True,
-    # Dask has workers return memory to the system at once; images would be paged in anew for each quantum.
-    "distributed.nanny.pre-spawn-environ": {
-        "MALLOC_TRIM_THRESHOLD_": str(1 << 30),
-        "MALLOC_MMAP_THRESHOLD_": str(1 << 27),
-        "OMP_NUM_THREADS": "1",
-        "MKL_NUM_THREADS": "1",
-        "OPENBLAS_NUM_THREADS": "1",
-    },
+    # A replaced worker is warm at once, too.
+    "distributed.worker.multiprocessing-method": "forkserver",
+    "distributed.nanny.pre-spawn-environ": WORKER_ENVIRONMENT,
 }
 
 _WARM_UP_SECONDS = 300.0
+_PR_SET_PDEATHSIG = 1
 
 
 class WorkerLostError(RuntimeError):
@@ -93,7 +94,9 @@ class WorkerPool:
     async def start(self) -> None:
         """Start the workers; `on_ready` tells when each is warm."""
         self._stack.enter_context(dask.config.set(_DASK_CONFIG))
-        with _interrupts_ignored():
+        get_mp_context()  # it sets modules of its own, once; ours must come after
+        start_fork_server([__package__])
+        with interrupts_ignored():
             cluster = await self._stack.enter_async_context(
                 LocalCluster(
                     n_workers=self._count,
@@ -109,7 +112,7 @@ class WorkerPool:
             )
         client: Any = await self._stack.enter_async_context(Client(cluster, asynchronous=True))
         self._client = client
-        await client.register_plugin(_IgnoreInterrupts(), name="ignore-interrupts")
+        await client.register_plugin(_Separate(), name="separate")
         client.subscribe_topic("all", self._on_event)
         known = await client.scheduler.identity(n_workers=-1)
         for address in known["workers"]:
@@ -260,24 +263,23 @@ class _Worker:
         raise TimeoutError
 
 
-class _IgnoreInterrupts(WorkerPlugin):
-    """Ignore SIGINT in workers that the nanny replaced, too."""
+class _Separate(WorkerPlugin):
+    """Part a worker process, also one that the nanny replaced, from the terminal and from the fork server."""
 
     def setup(self, worker: object) -> None:  # noqa: ARG002 -- distributed's signature
-        """Ignore it, in the main thread of the worker process, where this is called."""
+        """Do so in the main thread of the worker process, where this is called."""
         signal.signal(signal.SIGINT, signal.SIG_IGN)
+        # It was forked with the state of the server's generator: all workers would draw the same numbers.
+        np.random.seed()
+        _end_with_parent()
+
+
+def _end_with_parent() -> None:
+    """Have the system kill this process when the fork server dies, for Dask takes it for dead then."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 async def _awaited(future: Any) -> bytes:
     answer: bytes = await future
     return answer
-
-
-@contextlib.contextmanager
-def _interrupts_ignored() -> Any:
-    """Ignore SIGINT while processes are started: they inherit it, so that Ctrl-C reaches the head alone."""
-    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, before)
