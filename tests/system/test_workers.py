@@ -29,7 +29,11 @@ def test_what_is_killed_is_replaced_and_nothing_is_lost(
     environment = (process / "environ").read_bytes().split(b"\0")
     assert {b"OMP_NUM_THREADS=1", b"MALLOC_TRIM_THRESHOLD_=1073741824"} <= set(environment)
     run.wait_for(lambda: any((run.work / "repo" / "rapid").rglob("quick_isr_image_*")), "the first image")
+    # Not even a worker that can do nothing itself may outlive the server: Dask would have two of its name.
+    os.kill(worker, signal.SIGSTOP)
     os.kill(worker if victim == "worker" else server, signal.SIGKILL)
+    run.wait_for_log("Worker worker-0 (process", times=3)
+    assert not process.exists()
     assert run.end() == 0, run.log.read_text()
     report = run.report
     assert report.summary.shards[Outcome.DONE] == 13, run.log.read_text()
