@@ -6,6 +6,8 @@ __all__ = ("RawMessage", "ShardRequest", "ShardResponse", "WarmUp")
 
 import pydantic
 
+from lsst.pipe.base.quantum_reports import QuantumReport
+
 from ..model import Model, PlannedBy, QuantumTimes, Shard
 from ..plan import DatasetMessage, RecordsMessage
 
@@ -39,7 +41,27 @@ class ShardRequest(Model):
 
 
 class ShardResponse(Model):
-    """How a shard ended on its worker."""
+    """How a shard ended on its worker.
+
+    Attributes
+    ----------
+    ok
+        Whether all went well.
+    reason
+        The first failure.
+    planned_by
+        Who made the quanta, if the worker did.
+    started, finished
+        UNIX seconds.
+    quanta
+        Times of the quanta that ran.
+    reports
+        Upstream's report of each quantum, also of those that were not run because one before them failed.
+    outputs
+        What was written, also before a failure.
+    datastore_records
+        Records of the outputs, by datastore.
+    """
 
     ok: bool
     reason: str = ""
@@ -47,6 +69,7 @@ class ShardResponse(Model):
     started: float
     finished: float
     quanta: tuple[QuantumTimes, ...] = ()
+    reports: tuple[QuantumReport, ...] = ()
     outputs: tuple[DatasetMessage, ...] = ()
     datastore_records: RecordsMessage = pydantic.Field(default_factory=dict)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ("WorkerLostError", "WorkerPool")
+__all__ = ("TimeLimitError", "WorkerLostError", "WorkerPool")
 
 import asyncio
 import contextlib
@@ -17,8 +17,10 @@ from typing import Any
 import dask
 from distributed import Client, LocalCluster, WorkerPlugin
 
+from ._explicit import QuantaRequest
 from ._messages import ShardRequest, ShardResponse, WarmUp
-from ._worker import ShardActor, WorkerSetup
+from ._state import WorkerSetup
+from ._worker import ShardActor
 
 _LOG = logging.getLogger(__name__)
 
@@ -46,6 +48,10 @@ _WARM_UP_SECONDS = 300.0
 
 class WorkerLostError(RuntimeError):
     """The worker died, or had to be ended, while it had a shard; the message says why."""
+
+
+class TimeLimitError(WorkerLostError):
+    """The worker was ended because it took longer than it may."""
 
 
 class WorkerPool:
@@ -153,15 +159,42 @@ class WorkerPool:
         WorkerLostError
             If there is no answer: the process is dead when this is raised, so nothing is written any more.
         """
+        return await self._call(name, "run", request.model_dump_json().encode(), timeout)
+
+    async def run_quanta(
+        self,
+        name: str,
+        request: QuantaRequest,
+        timeout: float,  # noqa: ASYNC109
+    ) -> ShardResponse:
+        """Run quanta that were planned elsewhere on a worker.
+
+        Parameters
+        ----------
+        name
+            The worker's name.
+        request
+            The quanta.
+        timeout
+            Seconds for all of them, after which the worker process is ended.
+
+        Raises
+        ------
+        WorkerLostError
+            If there is no answer: the process is dead when this is raised, so nothing is written any more.
+        """
+        return await self._call(name, "run_quanta", pickle.dumps(request), timeout)
+
+    async def _call(self, name: str, method: str, request: bytes, seconds: float) -> ShardResponse:
         worker = self._workers.get(name)
         if worker is None:
             raise WorkerLostError(f"worker {name} was lost before the shard reached it")
         try:
-            answer = await worker.call("run", request.model_dump_json().encode(), timeout=timeout)
+            answer = await worker.call(method, request, timeout=seconds)
         except TimeoutError:
             await self._end(worker)
-            raise WorkerLostError(
-                f"time limit of {timeout:g} s exceeded; worker process {worker.pid} was ended"
+            raise TimeLimitError(
+                f"time limit of {seconds:g} s exceeded; worker process {worker.pid} was ended"
             ) from None
         return ShardResponse.model_validate_json(answer)
 
