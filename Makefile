@@ -3,7 +3,8 @@
 SHELL := /bin/bash
 VENV ?= .venv
 UV := 0.13.9
-RUN = PYTHONPATH=$(CURDIR)/python $(VENV)/bin/python
+# Python may keep what it compiles, whatever the environment says: the tests start some hundred processes.
+RUN = PYTHONDONTWRITEBYTECODE= PYTHONPATH=$(CURDIR)/python $(VENV)/bin/python
 WORKERS ?= 2
 
 .PHONY: help setup demo test lint format lock clean

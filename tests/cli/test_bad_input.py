@@ -31,7 +31,7 @@ def repo(tmp_path_factory: pytest.TempPathFactory) -> Path:
     ("arguments", "told"),
     [
         (["no-such-command"], "No such command"),
-        (["run", "nothing.yaml"], "does not exist"),
+        (["run", "nothing.yaml"], "there is no pipeline 'nothing.yaml'"),
         (["run", SUMMIT, "--detectors", "3..x"], "neither a number nor a range"),
         (["run", SUMMIT, "--workers", "0"], "--workers"),
         (["run", SUMMIT, "-b", "nowhere"], "nowhere"),

@@ -14,7 +14,7 @@ from lsst.ctrl.rapid.commit import Committed, Committer, RawItem, Registrar, Run
 from lsst.ctrl.rapid.ingest import Ingestor, make_repository, open_raw
 from lsst.ctrl.rapid.instruments import repository_config
 from lsst.ctrl.rapid.model import Arrival
-from lsst.ctrl.rapid.plan import CompiledPipeline, RecordStore, compile_pipeline, run_name
+from lsst.ctrl.rapid.plan import CompiledPipeline, PipelineSource, RecordStore, compile_pipeline, run_name
 from lsst.ctrl.rapid.simulator import SimulationConfig, simulate
 
 with warnings.catch_warnings():
@@ -65,11 +65,11 @@ def bench(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
     (folder / "toy.yaml").write_text(PIPELINE)
     sent = list(simulate(SimulationConfig(detectors=tuple(range(90, 98)), scale="1/16"), folder / "landing"))
     with Butler.from_config(repo) as butler:
-        pipeline = compile_pipeline(folder / "toy.yaml", butler)
+        pipeline = compile_pipeline(PipelineSource(folder / "toy.yaml"), butler)
         records = RecordStore.from_butler(butler, ["LSSTCamSim"])
         ingestor = Ingestor(open_raw(butler), records)
         ready = [ingestor.read(Arrival(raw.path, 0.0, 0.0)) for raw in sent]
-    raws = [RawItem(raw.ref, raw.arrival.path, raw.formatter, "direct", raw.records) for raw in ready]
+    raws = [RawItem(raw.ref, raw.arrival.path, raw.formatter, "direct", raw.to_register) for raw in ready]
     told: queue.Queue[Committed] = queue.Queue()
     committer = Committer(
         lambda: Registrar(repo, [pipeline], records, ["LSSTCamSim/defaults"], "out"),

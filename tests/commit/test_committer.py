@@ -54,6 +54,29 @@ def test_the_same_raw_twice_is_one(bench) -> None:
     assert 93 in raws_of(bench.repo)
 
 
+def test_the_visit_comes_with_the_first_raw(bench) -> None:
+    bench.committer.submit(bench.raws[0])
+    bench.committed(1)
+    records = {r.definition.name: r for r in bench.raws[0].records}
+    exposure, visit = records["exposure"], records["visit"]
+    ids = {"instrument": "LSSTCamSim", "visit": visit.id}
+    with Butler.from_config(bench.repo) as butler:
+        assert butler.query_dimension_records("visit", **ids) == [visit]
+        assert butler.query_dimension_records("visit_definition", **ids) == [records["visit_definition"]]
+        systems = butler.query_dimension_records("visit_system_membership", **ids)
+        assert {record.visit_system for record in systems} == {0, 2}
+        regions = butler.query_dimension_records("visit_detector_region", **ids)
+        ours = [r for r in bench.raws[0].records if r.definition.name == "visit_detector_region"]
+        assert {r.detector: r.region for r in regions} == {r.detector: r.region for r in ours}
+        assert len(regions) == 205
+        # The boresight looks through the middle of R22_S11.
+        point = f"POINT({exposure.tracking_ra}, {exposure.tracking_dec})"
+        found = butler.query_dimension_records(
+            "visit_detector_region", where=f"visit_detector_region.region OVERLAPS {point}", **ids
+        )
+        assert [record.detector for record in found] == [94]
+
+
 def test_records_that_contradict_the_registry_are_told(bench) -> None:
     bench.committer.submit(bench.raws[0])
     bench.committed(1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from uuid import uuid4
@@ -38,7 +39,6 @@ class Shop:
     """A datastore with a calibration in it, and butlers for shards on top."""
 
     def __init__(self, root: Path) -> None:
-        make_repository(root, ["LATISS"])
         self.butler = Butler.from_config(str(root), writeable=True)
         universe = self.butler.dimensions
         self.types = {
@@ -68,9 +68,16 @@ class Shop:
         )
 
 
+@pytest.fixture(scope="module")
+def empty_repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = tmp_path_factory.mktemp("shop") / "repo"
+    make_repository(root, ["LATISS"])
+    return root
+
+
 @pytest.fixture
-def shop(tmp_path: Path) -> Iterator[Shop]:
-    found = Shop(tmp_path / "repo")
+def shop(empty_repository: Path, tmp_path: Path) -> Iterator[Shop]:
+    found = Shop(shutil.copytree(empty_repository, tmp_path / "repo"))
     yield found
     found.butler.close()
 

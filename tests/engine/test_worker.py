@@ -5,7 +5,8 @@ from __future__ import annotations
 import pickle
 
 from lsst.ctrl.rapid.engine import ShardResponse, WarmUp
-from lsst.ctrl.rapid.engine._worker import ShardActor, WorkerSetup
+from lsst.ctrl.rapid.engine._state import WorkerSetup
+from lsst.ctrl.rapid.engine._worker import ShardActor
 
 
 def test_a_set_up_that_fails_is_told() -> None:

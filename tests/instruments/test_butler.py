@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import shutil
 import subprocess
 import sys
 import traceback
@@ -31,10 +32,16 @@ from lsst.ctrl.rapid.instruments import (
 )
 
 
-@pytest.fixture
-def butler(tmp_path: Path) -> Iterator[Butler]:
-    root = tmp_path / "repo"
+@pytest.fixture(scope="module")
+def empty_repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = tmp_path_factory.mktemp("empty") / "repo"
     Butler.makeRepo(root, config=repository_config())
+    return root
+
+
+@pytest.fixture
+def butler(empty_repository: Path, tmp_path: Path) -> Iterator[Butler]:
+    root = shutil.copytree(empty_repository, tmp_path / "repo")
     with Butler.from_config(root, writeable=True) as butler:
         yield butler
 

@@ -15,6 +15,8 @@ import pytest
 import yaml
 from lsst.daf.butler import Butler, CollectionType, DatasetRef, DatasetType, Timespan
 
+from lsst.ctrl.rapid.plan import PipelineSource
+
 CAMERA = "ToyCam"
 DETECTORS = range(4)
 MIDNIGHT = astropy.time.Time("2026-05-01T00:00:00", scale="tai")
@@ -155,7 +157,7 @@ def make_repository(
 
 
 @pytest.fixture
-def pipeline(tmp_path: Path) -> Callable[..., Path]:
+def pipeline(tmp_path: Path) -> Callable[..., PipelineSource]:
     """A function that writes a pipeline of tasks by label, and of steps by their dimensions and labels."""
 
     def write(
@@ -163,7 +165,7 @@ def pipeline(tmp_path: Path) -> Callable[..., Path]:
         steps: Mapping[str, tuple[Sequence[str], Sequence[str]]] | None = None,
         name: str = "toy",
         description: str = "A pipeline of a test.",
-    ) -> Path:
+    ) -> PipelineSource:
         content: dict[str, Any] = {"description": description, "tasks": {}}
         for label, task in tasks.items():
             given = {"class": task} if isinstance(task, str) else dict(task)
@@ -175,7 +177,7 @@ def pipeline(tmp_path: Path) -> Callable[..., Path]:
             ]
         path = tmp_path / f"{name}.yaml"
         path.write_text(yaml.safe_dump(content, sort_keys=False))
-        return path
+        return PipelineSource(path)
 
     return write
 

@@ -219,12 +219,17 @@ UsesSchema = _task(
     },
 )
 
-# Tasks that cannot be planned from memory.
+# Tasks that cannot be planned from memory, or not at all as raws arrive.
 Stray = _task("Stray", DETECTOR, {"image": _input("from_nowhere"), "out": _output("stats")})
 Tract = _task(
     "Tract",
     (*EXPOSURE, "tract", "skymap"),
     {"raw": _input("raw", multiple=True), "out": _output("warp", dimensions=(*EXPOSURE, "tract", "skymap"))},
+)
+Master = _task(
+    "Master",
+    BIAS,
+    {"raws": _input("raw", multiple=True), "out": _output("new_bias", dimensions=BIAS)},
 )
 Visit = _task(
     "Visit",

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -16,6 +15,7 @@ from lsst.ctrl.rapid.plan import (
     CompiledPipeline,
     DatasetMessage,
     InputKind,
+    PipelineSource,
     PlannedQuantum,
     RecordStore,
     ShardInputs,
@@ -234,7 +234,9 @@ def night(make_repository: Callable[..., Any]) -> Any:
 
 
 @pytest.mark.parametrize("shape", SHAPES)
-def test_quanta_from_memory_equal_upstreams(night: Any, pipeline: Callable[..., Path], shape: str) -> None:
+def test_quanta_from_memory_equal_upstreams(
+    night: Any, pipeline: Callable[..., PipelineSource], shape: str
+) -> None:
     butler, raws, overall = night
     compiled = compile_pipeline(pipeline(*SHAPES[shape]), butler)
     for exposure in (1, 2):
@@ -256,7 +258,9 @@ def test_quanta_from_memory_equal_upstreams(night: Any, pipeline: Callable[..., 
             made |= {ref.id for refs in planned.quantum.outputs.values() for ref in refs}
 
 
-def test_a_missing_calibration_is_named_with_its_data_id(night: Any, pipeline: Callable[..., Path]) -> None:
+def test_a_missing_calibration_is_named_with_its_data_id(
+    night: Any, pipeline: Callable[..., PipelineSource]
+) -> None:
     butler, raws, _ = night
     compiled = compile_pipeline(pipeline(*SHAPES["a calibration of a filter"]), butler)
     assert len(plan(compiled, butler, 2, raws[2][:3])) == 6
@@ -265,7 +269,7 @@ def test_a_missing_calibration_is_named_with_its_data_id(night: Any, pipeline: C
 
 
 def test_a_replaced_calibration_is_taken_from_when_it_holds(
-    night: Any, pipeline: Callable[..., Path]
+    night: Any, pipeline: Callable[..., PipelineSource]
 ) -> None:
     butler, raws, _ = night
     compiled = compile_pipeline(pipeline(*SHAPES["the toy pipeline"]), butler)
@@ -282,7 +286,7 @@ def test_a_replaced_calibration_is_taken_from_when_it_holds(
     assert runs == {1: ["made"] * 4, 2: ["made", "made/newer", "made", "made"]}
 
 
-def test_a_gather_takes_what_has_come(night: Any, pipeline: Callable[..., Path]) -> None:
+def test_a_gather_takes_what_has_come(night: Any, pipeline: Callable[..., PipelineSource]) -> None:
     butler, raws, _ = night
     compiled = compile_pipeline(pipeline(*SHAPES["the toy pipeline"]), butler)
     [gather] = [p for p in plan(compiled, butler, 1, raws[1][1:3]) if p.node.label == "gather"]
@@ -290,7 +294,7 @@ def test_a_gather_takes_what_has_come(night: Any, pipeline: Callable[..., Path])
     assert [ref.dataId["detector"] for ref in refs] == [1, 2]
 
 
-def test_a_gather_of_nothing_has_no_work(night: Any, pipeline: Callable[..., Path]) -> None:
+def test_a_gather_of_nothing_has_no_work(night: Any, pipeline: Callable[..., PipelineSource]) -> None:
     butler, _, _ = night
     compiled = compile_pipeline(pipeline(*SHAPES["the toy pipeline"]), butler)
     shard = Shard("toy", "step1b", CAMERA, 1)
@@ -298,7 +302,7 @@ def test_a_gather_of_nothing_has_no_work(night: Any, pipeline: Callable[..., Pat
     assert instantiate(compiled.graph, compiled.step("step1b"), shard, RUN, ShardInputs({}), records) == []
 
 
-def test_a_shard_of_an_unknown_exposure_is_told(night: Any, pipeline: Callable[..., Path]) -> None:
+def test_a_shard_of_an_unknown_exposure_is_told(night: Any, pipeline: Callable[..., PipelineSource]) -> None:
     butler, _, _ = night
     compiled = compile_pipeline(pipeline(*SHAPES["the toy pipeline"]), butler)
     shard = Shard("toy", "step1a", CAMERA, 99, 0)

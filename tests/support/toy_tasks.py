@@ -92,3 +92,34 @@ class GatherTask(pb.PipelineTask):
 
     def run(self, scaled):
         return pb.Struct(total={"total": sum(s["level"] for s in scaled), "n": len(scaled)})
+
+
+def _calibration(name, *more):
+    return ct.PrerequisiteInput(
+        name=name,
+        storageClass="StructuredDataDict",
+        dimensions=("instrument", "detector", *more),
+        isCalibration=True,
+        doc="A calibration that says which it is.",
+    )
+
+
+class TagConnections(pb.PipelineTaskConnections, dimensions=DETECTOR):
+    raw = ct.Input(name="raw", storageClass="RapidRaw", dimensions=DETECTOR, doc="Raw.")
+    bias = _calibration("toy_bias")
+    flat = _calibration("toy_flat", "physical_filter")
+    tags = ct.Output(
+        name="toy_tags", storageClass="StructuredDataDict", dimensions=DETECTOR, doc="What was read."
+    )
+
+
+class TagConfig(pb.PipelineTaskConfig, pipelineConnections=TagConnections):
+    pass
+
+
+class TagTask(pb.PipelineTask):
+    ConfigClass: ClassVar = TagConfig
+    _DefaultName: ClassVar = "tag"
+
+    def run(self, bias, flat, **_):
+        return pb.Struct(tags={"bias": bias["tag"], "flat": flat["tag"]})

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import subprocess
 from pathlib import Path
 
 import pytest
+import yaml
 from lsst.daf.butler import Butler, DatasetIdGenEnum, DatasetRef
 
 from lsst.ctrl.rapid.model import Outcome, Report
 from support.compare import differences
-from support.processes import pipetask, rapid_exec, rapid_here
+from support.processes import environment, pipetask, rapid_exec, rapid_here
 
 PIPELINE = """
 description: Not ours.
@@ -26,19 +28,11 @@ tasks:
 def work(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("pipelines")
     (folder / "toy.yaml").write_text(PIPELINE.format(failing=[91], empty=[92]))
-    rapid_exec(
-        "run",
-        "toy.yaml",
-        "--simulate",
-        1,
-        "--detectors",
-        "90..93",
-        "--work-dir",
-        "work",
-        "--workers",
-        2,
+    done = rapid_exec(
+        "run", "toy.yaml", "--simulate", 1, "--detectors", "90..93", "--work-dir", "work", "--workers", 2,
         cwd=folder,
-    )
+    )  # fmt: skip
+    (folder / "run.log").write_text(done.stdout + done.stderr)
     return folder
 
 
@@ -100,6 +94,56 @@ def test_the_same_as_pipetask_with_its_failure(work: Path) -> None:
     assert differences(butler, report.runs[0], "u/plain", ignored=gathered) == []
 
 
+def test_upstreams_report_reads_the_graph_of_what_was_run(work: Path) -> None:
+    report = Report.model_validate_json((work / "work" / "report.json").read_text())
+    [run] = report.runs
+    told = rapid_here("export-graph", run, "-b", work / "work" / "repo", "-o", work / "run.qg")
+    assert f"9 quanta of {run}" in told
+    done = pipetask("report", "work/repo", "run.qg", "--full-output-filename", "report.yaml", cwd=work)
+    assert done.returncode == 0, done.stderr
+    summary = yaml.safe_load((work / "report.yaml").read_text())
+    counts = {
+        label: (len(task["failed_quanta"]), task["n_quanta_blocked"], task["n_succeeded"], task["n_expected"])
+        for label, task in summary.items()
+    }
+    assert counts == {"level": (1, 0, 3, 4), "scale": (0, 1, 3, 4), "gather": (0, 0, 1, 1)}
+    assert "fails on purpose" in str(summary["level"]["failed_quanta"])
+
+
+def test_only_a_run_of_ours_is_exported(work: Path, tmp_path: Path) -> None:
+    repo = work / "work" / "repo"
+    assert "no collection" in rapid_here("export-graph", "no/such", "-b", repo, code=2)
+    assert "not a RUN that" in rapid_here("export-graph", "LSSTCamSim/raw/all", "-b", repo, code=2)
+    assert ".qg" in rapid_here("export-graph", "rapid", "-b", repo, "-o", tmp_path / "x.json", code=2)
+
+
+def test_the_command_that_comes_with_a_failure_repeats_it(work: Path) -> None:
+    report = Report.model_validate_json((work / "work" / "report.json").read_text())
+    [failed] = [shard for shard in report.shards if shard.outcome is Outcome.FAILED]
+    done = subprocess.run(
+        failed.repeat, shell=True, cwd="/", env=environment(), capture_output=True, text=True, check=False
+    )
+    assert done.returncode != 0
+    assert "this detector fails on purpose" in done.stderr
+    assert "Repeat it with: pipetask run" in (work / "run.log").read_text()
+
+
+def test_a_step_alone_reads_what_an_earlier_run_made(work: Path) -> None:
+    report = Report.model_validate_json((work / "work" / "report.json").read_text())
+    [run] = report.runs
+    repo = work / "work" / "repo"
+    rapid_here(
+        "run", f"{work / 'toy.yaml'}#gather", "-b", repo, "-d", "exposure > 0", "-i", run,
+        "-i", "LSSTCamSim/defaults", "-o", "alone", "--work-dir", work / "alone", "--workers", 1,
+    )  # fmt: skip
+    [shard] = Report.model_validate_json((work / "alone" / "report.json").read_text()).shards
+    assert (shard.outcome, shard.planned_by) == (Outcome.DONE, "trivial")
+    butler = Butler.from_config(str(repo))
+    data_id = {"instrument": "LSSTCamSim", "exposure": shard.data_id["exposure"]}
+    totals = [butler.get("toy_total", data_id, collections=found) for found in (run, "alone")]
+    assert totals[0] == totals[1]
+
+
 def test_clobber_outputs_completes_a_run_with_a_failure(work: Path) -> None:
     report = Report.model_validate_json((work / "work" / "report.json").read_text())
     (work / "mended.yaml").write_text(PIPELINE.format(failing=[], empty=[92]))
@@ -130,7 +174,14 @@ def test_clobber_outputs_completes_a_run_with_a_failure(work: Path) -> None:
     [
         ("description: x\ntasks: {a: support.toy_tasks.NoSuchTask}", "NoSuchTask"),
         ("tasks: [", "cannot be loaded"),
-        ("description: x\ntasks:\n  scale: support.toy_tasks.ScaleTask", "toy_level"),
+        ("description: x\ntasks:\n  scale: support.toy_tasks.ScaleTask", "toy_schema"),
+        (
+            (
+                "description: x\ntasks:\n  gather: {class: support.toy_tasks.GatherTask, "
+                "config: {connections.scaled: nowhere}}"
+            ),
+            "'nowhere'",
+        ),
     ],
 )
 def test_a_bad_pipeline_is_refused_with_one_line(work: Path, tmp_path: Path, text: str, told: str) -> None:

@@ -1,3 +1,5 @@
 """Where data announces itself."""
 
+from ._butler import *
+from ._lookout import *
 from ._watch import *

@@ -11,6 +11,7 @@ from typing import Any, override
 import click
 
 from .. import __version__
+from .._startup import start_fork_server, uncollected
 from ..model import InputError
 
 _COMMANDS = {
@@ -18,8 +19,12 @@ _COMMANDS = {
     "init-repo": "._repository",
     "ingest-raws": "._repository",
     "simulate": "._simulate",
+    "plan": "._plan",
+    "export-graph": "._export_graph",
     "report": "._report",
 }
+_FORKING = {"run"}
+"""Commands that start workers."""
 
 
 class _Lazy(click.Group):
@@ -36,6 +41,17 @@ class _Lazy(click.Group):
         module = importlib.import_module(_COMMANDS[cmd_name], __package__)
         command: click.Command = getattr(module, cmd_name.replace("-", "_"))
         return command
+
+    @override
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Import the command; what its workers need is imported at the same time, in another process."""
+        forking = args[0] in _FORKING and not {"-h", "--help"} & set(args)
+        if forking and not ctx.resilient_parsing:
+            start_fork_server([f"{__package__}._forked"])
+        with uncollected():
+            return super().resolve_command(ctx, args)
 
     @override
     def invoke(self, ctx: click.Context) -> Any:

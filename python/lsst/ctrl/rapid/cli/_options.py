@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-__all__ = ("NumberList", "log_level")
+__all__ = ("DayObs", "NumberList", "WatchSourceType", "log_level")
 
-from typing import override
+from pathlib import Path
+from typing import Literal, override
 
 import click
+
+from ..model import day_begins, watch_source
 
 _MOST = 10_000
 
@@ -33,6 +36,32 @@ class NumberList(click.ParamType[tuple[int, ...]]):
                 self.fail(f"{part.strip()!r} is not a range of detectors.", param, ctx)
             numbers.update(dict.fromkeys(range(begin, end + 1)))
         return tuple(numbers)
+
+
+class DayObs(click.ParamType[int]):
+    """An observing day: ``20261122``."""
+
+    name = "day_obs"
+
+    @override
+    def convert(self, value: str | int, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        try:
+            day_begins(int(value))
+        except ValueError:
+            self.fail(f"{value!r} is not a day like 20261122.", param, ctx)
+        return int(value)
+
+
+class WatchSourceType(click.ParamType["Literal['butler'] | Path"]):
+    """A folder, or the word ``butler``: the repository itself."""
+
+    name = "folder or butler"
+
+    @override
+    def convert(
+        self, value: str | Path, param: click.Parameter | None, ctx: click.Context | None
+    ) -> Literal["butler"] | Path:
+        return value if isinstance(value, Path) else watch_source(value)
 
 
 log_level = click.option(

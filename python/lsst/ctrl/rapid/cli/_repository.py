@@ -83,7 +83,7 @@ def ingest_raws(files: tuple[Path, ...], repo: str, transfer: str, log_level: st
 def _register(butler: Butler, raws: list[RawReady], transfer: str) -> int:
     """Register raws together, or one by one where that fails; returns how many could not be."""
     try:
-        sync_records(butler, (record for raw in raws for record in raw.records))
+        sync_records(butler, (record for raw in raws for record in raw.to_register))
         for run in {raw.ref.run for raw in raws}:
             butler.collections.register(run, CollectionType.RUN)
         datasets = [

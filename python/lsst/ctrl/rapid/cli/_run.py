@@ -7,12 +7,12 @@ __all__ = ("run",)
 import asyncio
 import contextlib
 import logging
+import multiprocessing
 import os
 import signal
-import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import click
 from rich.console import Console
@@ -21,16 +21,16 @@ from rich.logging import RichHandler
 
 from ..arrival import DirectoryWatch
 from ..ingest import check_instruments
-from ..model import Report, SiteFile, load_rapid_file, load_site_file
-from ..plan import load_pipeline
+from ..model import InputError, Report, SiteFile, load_rapid_file, load_site_file
+from ..plan import PipelineSource, load_pipeline
 from ..service import Executor, Feeder, RunSettings
 from ..simulator import SimulationConfig
 from ._demo import make_embedded_repository
 from ._live import render
 from ._main import start_logging
-from ._options import NumberList, log_level
+from ._options import DayObs, NumberList, WatchSourceType, log_level
 from ._report import print_summary
-from ._simulate import simulation_config
+from ._simulate import simulation_config, take_exposures
 
 _LOG = logging.getLogger(__name__)
 
@@ -40,7 +40,7 @@ _INTERRUPTED_TWICE = 130
 
 
 @click.command()
-@click.argument("pipeline", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.argument("pipeline")
 @click.option(
     "--site", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="Facts of this place (YAML)."
 )
@@ -62,7 +62,22 @@ _INTERRUPTED_TWICE = 130
 )
 @click.option("-o", "--output", help="Chain of the RUNs that are written.  [default: rapid]")
 @click.option(
-    "--watch", multiple=True, type=click.Path(path_type=Path), help="Folder where raws land; repeatable."
+    "--watch",
+    multiple=True,
+    type=WatchSourceType(),
+    metavar="DIR|butler",
+    help="Folder where raws land, or 'butler': the repository, where others ingest them; repeatable.",
+)
+@click.option(
+    "--since",
+    type=DayObs(),
+    help="With --watch butler: first observing day whose raws are taken.  [default: yesterday]",
+)
+@click.option(
+    "-d",
+    "--data-query",
+    metavar="WHERE",
+    help="Take the raws of the repository that this butler expression selects, and stop when all have ended.",
 )
 @click.option("--polling", is_flag=True, default=None, help="Watch by polling (NFS).")
 @click.option(
@@ -117,20 +132,24 @@ _INTERRUPTED_TWICE = 130
 )
 @click.option("--report", type=click.Path(dir_okay=False, path_type=Path), help="Also write the report here.")
 @log_level
-def run(pipeline: Path, site: Path | None, log_level: str, **options: Any) -> None:
+def run(pipeline: str, site: Path | None, log_level: str, **options: Any) -> None:
     """Run PIPELINE on raws as they arrive, on warm workers, and register what they give.
 
+    PIPELINE is a YAML file, or FILE#LABEL,LABEL for some of its tasks, subsets or steps.
+
     Without a repository an embedded one is made, with demo calibrations of the simulated camera.  Without
-    --simulate and --until-idle it runs until it is interrupted: the first Ctrl-C finishes what is running,
-    commits, writes the report and exits with 0; the second stops now.
+    --simulate, --data-query and --until-idle it runs until it is interrupted: the first Ctrl-C finishes what
+    is running, commits, writes the report and exits with 0; the second stops now.
     """
     start_logging(log_level)
     facts = load_site_file(site) if site is not None else SiteFile()
-    for choice in load_rapid_file(pipeline).pipelines:
-        load_pipeline(pipeline.parent / choice.pipeline)
-    DirectoryWatch(tuple(options["watch"]) or facts.watch, lambda _: None).check()
-    settings, simulation, landing = _settings(pipeline, facts, options)
-    feeder = None if simulation is None else _simulator(simulation, landing, options)
+    _check_sources(options, facts)
+    source = PipelineSource.parse(pipeline)
+    for choice in load_rapid_file(source.path).pipelines:
+        load_pipeline(PipelineSource(source.path.parent / choice.pipeline, source.labels))
+    DirectoryWatch(_folders(_watched(options, facts)), lambda _: None).check()
+    settings, simulation, landing = _settings(source, facts, options)
+    feeder = None if simulation is None else _simulator(simulation, landing)
     try:
         report = asyncio.run(_run(Executor(settings, feeder)))
     except RuntimeError as err:
@@ -143,8 +162,41 @@ def run(pipeline: Path, site: Path | None, log_level: str, **options: Any) -> No
         console.print(f"Published: {settings.work_dir / 'published'}", soft_wrap=True)
 
 
+def _check_sources(options: dict[str, Any], site: SiteFile) -> None:
+    """Refuse sources of raws that exclude each other.
+
+    Raises
+    ------
+    InputError
+        If there are such.
+    """
+    if options["data_query"] is not None:
+        if not options["data_query"].strip():
+            raise InputError("-d/--data-query: the expression is empty; 'True' selects every raw.")
+        for name, given in (("--watch", options["watch"]), ("--simulate", options["exposures"])):
+            if given:
+                raise InputError(
+                    f"-d/--data-query takes what the repository has; it does not go with {name}."
+                )
+        if options["repository"] is None and site.repository is None:
+            raise InputError("-d/--data-query needs the repository that has the raws: -b.")
+    if options["since"] is not None and "butler" not in _watched(options, site):
+        raise InputError("--since goes with --watch butler.")
+
+
+def _watched(options: dict[str, Any], site: SiteFile) -> tuple[Literal["butler"] | Path, ...]:
+    """Return what is watched; nothing when raws are selected."""
+    if options["data_query"] is not None:
+        return ()
+    return tuple(options["watch"]) or site.watch
+
+
+def _folders(watched: Iterable[Literal["butler"] | Path]) -> tuple[Path, ...]:
+    return tuple(source for source in watched if isinstance(source, Path))
+
+
 def _settings(
-    pipeline: Path, site: SiteFile, options: dict[str, Any]
+    source: PipelineSource, site: SiteFile, options: dict[str, Any]
 ) -> tuple[RunSettings, SimulationConfig | None, Path]:
     """Return the run's settings, options before the site file; makes the embedded repository."""
     work_dir = Path(options["work_dir"] or site.work_dir or "rapid-data")
@@ -164,21 +216,26 @@ def _settings(
             sequence=options["sequence"],
             seed=options["seed"],
         )
-    watch = tuple(options["watch"]) or site.watch
+    watched = _watched(options, site)
+    watch = _folders(watched)
     if repository is None and simulation is not None:
         repository = str(work_dir / "repo")
         make_embedded_repository(Path(repository), instruments or (_EMBEDDED_INSTRUMENT,), simulation)
-    if options["exposures"] or not watch:
+    if options["exposures"] or not (watched or options["data_query"]):
         landing.mkdir(parents=True, exist_ok=True)
         watch = (*watch, landing)
     work_dir.mkdir(parents=True, exist_ok=True)
     settings = RunSettings(
         repository=repository,
-        pipeline=pipeline,
+        pipeline=source.path,
+        labels=source.labels,
         instruments=instruments,
         inputs=options["inputs"] or site.input,
         output=options["output"] or site.output or "rapid",
         watch=watch,
+        watch_butler="butler" in watched,
+        since=options["since"],
+        data_query=options["data_query"] or "",
         polling=site.polling if options["polling"] is None else options["polling"],
         transfer=options["transfer"] or site.transfer,
         workers=options["workers"] or site.workers or os.cpu_count() or 1,
@@ -192,32 +249,25 @@ def _settings(
         commit_interval=site.commit_interval,
         commit_batch=site.commit_batch,
         calibration_cache_mb=site.calibration_cache_mb,
+        calibration_ttl=site.calibration_ttl,
     )
     return settings, simulation if options["exposures"] else None, landing
 
 
-def _simulator(config: SimulationConfig, landing: Path, options: dict[str, Any]) -> Feeder:
+def _simulator(config: SimulationConfig, landing: Path) -> Feeder:
     """Return what runs the simulated camera in a process of its own, out of reach of a terminal's Ctrl-C."""
-    arguments = [
-        "simulate", str(landing), "--instrument", config.instrument, "--exposures", str(config.exposures),
-        "--cadence", str(config.cadence), "--scale", str(options["scale"]), "--sequence", options["sequence"],
-        "--seed", str(config.seed), "--log-level", "error",
-    ]  # fmt: skip
-    if config.detectors is not None:
-        arguments += ["--detectors", ",".join(map(str, config.detectors))]
 
     async def feed() -> None:
-        process = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "lsst.ctrl.rapid.cli", *arguments,
-            stdout=asyncio.subprocess.DEVNULL, start_new_session=True,
-        )  # fmt: skip
+        camera = multiprocessing.get_context("forkserver").Process(
+            target=take_exposures, args=(config, landing), daemon=True
+        )
+        camera.start()
         try:
-            code = await process.wait()
+            await asyncio.to_thread(camera.join)
         finally:
-            if process.returncode is None:
-                process.terminate()
-        if code:
-            raise RuntimeError(f"The simulated camera ended with exit code {code}.")
+            camera.terminate()
+        if camera.exitcode:
+            raise RuntimeError(f"The simulated camera ended with exit code {camera.exitcode}.")
 
     return feed
 
@@ -245,10 +295,11 @@ def _interrupts(executor: Executor) -> Any:
 
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, interrupted)
+    loop.add_signal_handler(signal.SIGHUP, executor.reload)
     try:
         yield
     finally:
-        for number in (signal.SIGINT, signal.SIGTERM):
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             loop.remove_signal_handler(number)
 
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-__all__ = ("simulate", "simulation_config")
+__all__ = ("simulate", "simulation_config", "take_exposures")
 
+import os
 import signal
 import sys
 from pathlib import Path
@@ -36,6 +37,18 @@ def simulation_config(**values: Any) -> SimulationConfig:
             for e in err.errors()
         )
         raise InputError(f"The simulation is not possible: {told}") from None
+
+
+def take_exposures(config: SimulationConfig, directory: Path) -> None:
+    """Write simulated raws in this process, which leaves the terminal's session: Ctrl-C does not reach it."""
+    os.setsid()
+    start_logging("error")
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    try:
+        for _ in take(config, directory):
+            pass
+    except OSError as err:
+        sys.exit(f"{directory}: {err.strerror or err}")
 
 
 @click.command()

@@ -24,7 +24,7 @@ class RunItem:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class RawItem:
-    """A raw to be registered, with the dimension records of its exposure."""
+    """A raw to be registered, with all dimension records that its exposure gives, the visit's included."""
 
     ref: DatasetRef
     path: Path
@@ -39,6 +39,8 @@ class ShardItem:
 
     Attributes
     ----------
+    records
+        All dimension records that its exposure gives: it may be registered before its raws.
     replaces
         The outcome of the same shard that an earlier run left when it shed it; it is pruned first.
     """

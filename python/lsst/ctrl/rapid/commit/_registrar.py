@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ("Registrar", "outcome_dataset_type", "outcome_name", "sync_records")
+__all__ = ("Registrar", "outcome_dataset_type", "outcome_name")
 
 import logging
 import time
@@ -16,7 +16,6 @@ from lsst.daf.butler import (
     CollectionType,
     DatasetRef,
     DatasetType,
-    DimensionRecord,
     FileDataset,
     QuantumBackedButler,
     StorageClassFactory,
@@ -34,12 +33,11 @@ from ..plan import (
     records_to_message,
     refs_by_type,
 )
+from ._dimensions import sync_key, sync_records
+from ._export import PIPELINE_DATASET, pipeline_dataset_type, pipeline_record
 from ._items import Committed, RawItem, RunItem, ShardItem
 
 _LOG = logging.getLogger(__name__)
-
-_ELEMENTS = ("physical_filter", "day_obs", "group", "exposure")
-"""Elements whose records come with raws, each after those that it refers to."""
 
 
 def outcome_name(step: str) -> str:
@@ -49,22 +47,9 @@ def outcome_name(step: str) -> str:
 
 def outcome_dataset_type(step: Step) -> DatasetType:
     """Return the dataset type of a step's outcomes."""
-    return DatasetType(outcome_name(step.label), step.dimensions, "StructuredDataDict")
-
-
-def sync_records(butler: Butler, records: Iterable[DimensionRecord]) -> None:
-    """Register the dimension records of exposures.
-
-    Raises
-    ------
-    lsst.daf.butler.registry.ConflictingDefinitionError
-        If one contradicts what the registry has.
-    """
-    records = list(records)
-    for element in _ELEMENTS:
-        for record in {r.dataId: r for r in records if r.definition.name == element}.values():
-            if butler.registry.syncDimensionData(element, record) and element == "physical_filter":
-                _LOG.warning("A filter that the registry had not seen was registered: %s.", record)
+    dimensions = ["group" if step.per_group else "exposure", *(["detector"] if step.per_detector else [])]
+    universe = step.dimensions.universe
+    return DatasetType(outcome_name(step.label), universe.conform(dimensions), "StructuredDataDict")
 
 
 class Registrar:
@@ -176,18 +161,20 @@ class Registrar:
             pipeline.graph.register_dataset_types(self._butler)
         for dataset_type in self._outcomes.values():
             self._butler.registry.registerDatasetType(dataset_type)
+        self._butler.registry.registerDatasetType(pipeline_dataset_type(self._butler.dimensions))
 
     def _sync_records(self, items: Iterable[RunItem | RawItem | ShardItem]) -> None:
         """Register the dimension records of exposures that this process has not registered yet."""
-        records = {
-            (record.definition.name, record.dataId.required_values): record
-            for item in items
-            if not isinstance(item, RunItem)
-            for record in item.records
-        }
-        new = {key: record for key, record in records.items() if key not in self._synced}
-        sync_records(self._butler, new.values())
-        self._synced |= new.keys()
+        # Items of one exposure share their records, of which a visit has hundreds.
+        given = {id(item.records): item.records for item in items if not isinstance(item, RunItem)}
+        new = [
+            (key, record)
+            for records in given.values()
+            for record in records
+            if (key := sync_key(record)) not in self._synced
+        ]
+        sync_records(self._butler, [record for _, record in new])
+        self._synced.update(key for key, _ in new)
 
     def _ensure_run(self, item: RunItem) -> None:
         """Make a RUN, complete it for ``pipetask`` and put it into the chains."""
@@ -196,7 +183,13 @@ class Registrar:
         self._butler.collections.register(item.run, CollectionType.RUN)
         # Without default collections: through a chain, versions would be compared with those of another RUN.
         writer = self._butler.clone(run=item.run, collections=None)
-        self._pipelines[item.pipeline].graph.init_output_run(writer)
+        graph = self._pipelines[item.pipeline].graph
+        graph.write_configs(writer)
+        graph.write_packages(writer)
+        # Tasks may be constructed with what is in the input collections.
+        graph.write_init_outputs(self._butler.clone(run=item.run, collections=[item.run, *self._inputs]))
+        if self._butler.find_dataset(PIPELINE_DATASET, collections=item.run) is None:
+            writer.put(pipeline_record(graph, self._inputs, self._output), PIPELINE_DATASET)
         self._prepend(f"{self._output}/{item.day_obs}", item.run)
         self._prepend(self._output, item.run, end=self._inputs)
         self._runs.add(item.run)

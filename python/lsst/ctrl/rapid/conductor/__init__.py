@@ -1,4 +1,4 @@
 """Which shard runs when and where."""
 
 from ._conductor import *
-from ._exposure import StepRule as StepRule
+from ._progress import StepRule as StepRule

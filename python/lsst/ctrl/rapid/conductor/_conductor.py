@@ -9,13 +9,10 @@ import math
 from collections.abc import Mapping, Sequence
 
 from ..model import Shard
-from ._exposure import ExposureProgress, State, StepRule
+from ._progress import RAW, ExposureProgress, GroupProgress, Place, Progress, State, StepRule
 
 _NOT_YET_KNOWN = -math.inf
 """Newness of an exposure of which only shards that ended in an earlier run were told."""
-
-type _Place = tuple[str, int]
-"""An exposure: instrument and number."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -55,7 +52,8 @@ class Conductor:
     Newest exposure first.  A gather runs when every expected detector has ended, or, after the
     deadline, every one that has come.  A failed detector counts as ended.  A detector goes back to the worker
     that it was on before, unless that one is busy and another is free.  No shard runs twice at once, and none
-    that ended runs again.
+    that ended runs again.  A step of a group runs when as many exposures have come and ended as their headers
+    say, or after the deadline of the newest.
 
     The class has no clock and does no I/O: the same events at the same times give the same decisions.
     """
@@ -71,8 +69,11 @@ class Conductor:
         self._expected = expected
         self._gather_deadline = gather_deadline
         self._attempts = attempts
-        self._exposures: dict[_Place, ExposureProgress] = {}
-        self._active: dict[_Place, ExposureProgress] = {}
+        self._expected_of: dict[Place, frozenset[int]] = {}
+        self._exposures: dict[Place, ExposureProgress] = {}
+        self._groups: dict[Place, GroupProgress] = {}
+        self._group_of: dict[Place, Place] = {}
+        self._active: dict[Place, Progress] = {}
         self._workers: set[str] = set()
         self._free: dict[str, None] = {}
         self._running: dict[Shard, str] = {}
@@ -82,6 +83,12 @@ class Conductor:
         self._draining = False
 
     # Events
+
+    def expect(self, instrument: str, exposure: int, detectors: frozenset[int]) -> None:
+        """Expect these detectors of an exposure, not those of its instrument; told before its first raw."""
+        self._expected_of[instrument, exposure] = detectors
+        if (found := self._exposures.get((instrument, exposure))) is not None:
+            found.expected = detectors
 
     def worker_ready(self, worker: str) -> None:
         """A worker can take a shard."""
@@ -94,7 +101,15 @@ class Conductor:
         self._free.pop(worker, None)
 
     def raw(
-        self, pipeline: str, instrument: str, exposure: int, detector: int, now: float, newness: float
+        self,
+        pipeline: str,
+        instrument: str,
+        exposure: int,
+        detector: int,
+        now: float,
+        newness: float,
+        group: str = "",
+        group_size: int = 1,
     ) -> Sequence[Shard]:
         """A raw of an expected detector can be worked on.
 
@@ -108,46 +123,45 @@ class Conductor:
             The time.
         newness
             The greater, the earlier its exposure's turn; the first raw's counts.
+        group, group_size
+            Name of its exposure's group, and how many exposures that has.
 
         Returns
         -------
         shards
             Those that it made ready.
         """
-        place = (instrument, exposure)
-        found = self._exposures.get(place)
-        if found is None:
-            found = ExposureProgress(
-                pipeline,
-                instrument,
-                exposure,
-                self._steps[pipeline],
-                newness,
-                deadline=now + self._gather_deadline,
-            )
-            self._exposures[place] = found
-        elif found.newness == _NOT_YET_KNOWN:
-            found.newness = newness
+        found = self._exposure(pipeline, instrument, exposure, now, newness)
         found.arrived.add(detector)
-        self._active[place] = found
+        self._active[found.place] = found
+        if any(rule.per_group for rule in self._steps[pipeline]):
+            whole = self._group(pipeline, instrument, group, group_size)
+            whole.join(found)
+            self._group_of[found.place] = whole.place
+            self._active[whole.place] = whole
         return self._advance(found, now)
+
+    def committed(self, shard: Shard, now: float) -> Sequence[Shard]:
+        """What a shard made is in the registry, or never will be; returns the shards that this made ready."""
+        if shard.group is not None:
+            return []
+        return self._note_commit(shard.instrument, shard.exposure, shard.step, shard.detector, now)
+
+    def raw_committed(self, instrument: str, exposure: int, detector: int, now: float) -> Sequence[Shard]:
+        """A raw is in the registry, or never will be; returns the shards that this made ready."""
+        return self._note_commit(instrument, exposure, RAW, detector, now)
 
     def already_ended(self, shard: Shard, *, failed: bool, now: float) -> None:
         """A shard ended in an earlier run: it is not run again, and counts in its exposure's gather."""
-        found = self._exposures.get((shard.instrument, shard.exposure))
-        if found is None:
-            found = ExposureProgress(
-                shard.pipeline,
-                shard.instrument,
-                shard.exposure,
-                self._steps[shard.pipeline],
-                _NOT_YET_KNOWN,
-                deadline=now + self._gather_deadline,
-            )
-            self._exposures[shard.instrument, shard.exposure] = found
+        if shard.group is not None:
+            whole = self._group(shard.pipeline, shard.instrument, shard.group, 1)
+            whole.states[shard.step, shard.detector] = State.FAILED if failed else State.DONE
+            return
+        found = self._exposure(shard.pipeline, shard.instrument, shard.exposure, now, _NOT_YET_KNOWN)
         if shard.detector is not None:
             found.arrived.add(shard.detector)
         found.states[shard.step, shard.detector] = State.FAILED if failed else State.DONE
+        found.committed.add((shard.step, shard.detector))
 
     def ended(self, shard: Shard, *, failed: bool, now: float) -> Sequence[Shard]:
         """A shard has ended on its worker, which is free again; returns the shards that it made ready."""
@@ -167,7 +181,7 @@ class Conductor:
         del self._running[shard]
         attempt = self._tries[shard]
         if attempt < self._attempts:
-            self._exposures[shard.instrument, shard.exposure].make_ready(shard)
+            self._progress(shard).make_ready(shard)
             return []
         self._given_up.append(Give(shard, f"{reason} (attempt {attempt} of {self._attempts})", attempt))
         return self._end(shard, State.FAILED, now)
@@ -244,42 +258,99 @@ class Conductor:
         waiting = (found.deadline for found in self._active.values() if found.waits and not found.overdue)
         return min(waiting, default=None)
 
+    def expected(self, instrument: str, exposure: int) -> frozenset[int]:
+        """Return the expected detectors of an exposure."""
+        return self._expected_of.get((instrument, exposure), self._expected[instrument])
+
     def missing(self, instrument: str, exposure: int) -> frozenset[int]:
         """Return the expected detectors of an exposure that have not come."""
-        return self._expected[instrument] - self._exposures[instrument, exposure].arrived
+        found = self._exposures[instrument, exposure]
+        return found.expected - found.arrived
 
     def is_finished(self, instrument: str, exposure: int) -> bool:
-        """Tell whether everything that has come of an exposure has ended, its gathers included."""
-        return (instrument, exposure) in self._exposures and (instrument, exposure) not in self._active
+        """Tell whether everything that has come of an exposure has ended, its gathers and group included."""
+        return (instrument, exposure) in self._exposures and not self.is_active(instrument, exposure)
 
     def is_active(self, instrument: str, exposure: int) -> bool:
-        """Tell whether something of an exposure is still to be done."""
-        return (instrument, exposure) in self._active
+        """Tell whether something of an exposure, or of its group, is still to be done."""
+        place = (instrument, exposure)
+        return place in self._active or self._group_of.get(place) in self._active
 
     def is_known(self, shard: Shard) -> bool:
         """Tell whether a shard is ready, runs or has ended."""
-        found = self._exposures.get((shard.instrument, shard.exposure))
+        place = (shard.instrument, shard.exposure if shard.group is None else shard.group)
+        found: Progress | None = self._exposures.get(place) or self._groups.get(place)
         return found is not None and (shard.step, shard.detector) in found.states
 
     # How
 
+    def _exposure(
+        self, pipeline: str, instrument: str, exposure: int, now: float, newness: float
+    ) -> ExposureProgress:
+        """Return an exposure, new or known."""
+        found = self._exposures.get((instrument, exposure))
+        if found is None:
+            found = self._exposures[instrument, exposure] = ExposureProgress(
+                pipeline,
+                instrument,
+                exposure,
+                self._steps[pipeline],
+                newness,
+                deadline=now + self._gather_deadline,
+                expected=self.expected(instrument, exposure),
+            )
+        elif found.newness == _NOT_YET_KNOWN:
+            found.newness = newness
+        return found
+
+    def _group(self, pipeline: str, instrument: str, group: str, size: int) -> GroupProgress:
+        """Return a group, new or known."""
+        found = self._groups.get((instrument, group))
+        if found is None:
+            found = GroupProgress(pipeline, instrument, group, size, self._steps[pipeline])
+            self._groups[instrument, group] = found
+        found.size = max(found.size, size)
+        return found
+
+    def _progress(self, shard: Shard) -> Progress:
+        if shard.group is not None:
+            return self._groups[shard.instrument, shard.group]
+        return self._exposures[shard.instrument, shard.exposure]
+
+    def _note_commit(
+        self, instrument: str, exposure: int, step: str, detector: int | None, now: float
+    ) -> Sequence[Shard]:
+        found = self._exposures.get((instrument, exposure))
+        if found is None:
+            return []
+        found.committed.add((step, detector))
+        if not any(rule.needs_commit for rule in self._steps[found.pipeline]):
+            return []
+        return self._advance(found, now)
+
     def _end(self, shard: Shard, state: State, now: float) -> Sequence[Shard]:
-        found = self._exposures[shard.instrument, shard.exposure]
+        found = self._progress(shard)
         found.states[shard.step, shard.detector] = state
         self._tries.pop(shard, None)
         return self._advance(found, now)
 
-    def _advance(self, found: ExposureProgress, now: float) -> list[Shard]:
-        """Open the gates that can be opened; returns the shards behind them."""
+    def _advance(self, found: Progress, now: float) -> list[Shard]:
+        """Open what gates can be opened of an exposure and its group; returns the shards behind them."""
+        ready = self._open_gates_of(found, now)
+        group = self._group_of.get(found.place)
+        if group is not None:
+            ready += self._open_gates_of(self._groups[group], now)
+        return ready
+
+    def _open_gates_of(self, found: Progress, now: float) -> list[Shard]:
         ready: list[Shard] = []
         moved = True
         while moved:
             moved = False
             for rule in found.rules:
                 for detector in sorted(found.arrived) if rule.per_detector else [None]:
-                    if (rule.label, detector) in found.states or not self._may_run(
-                        found, rule, detector, now
-                    ):
+                    known = (rule.label, detector) in found.states
+                    if known or not found.gate_is_open(rule, detector, now):
                         continue
                     shard = found.shard(rule.label, detector)
                     if found.blocked(rule, detector):
@@ -290,25 +361,15 @@ class Conductor:
                         found.make_ready(shard)
                         ready.append(shard)
         if found.finished:
-            self._active.pop((found.instrument, found.exposure), None)
+            self._active.pop(found.place, None)
         return ready
 
-    def _may_run(self, found: ExposureProgress, rule: StepRule, detector: int | None, now: float) -> bool:
-        if rule.per_detector:
-            return all(found.has_ended(found.rule(label), detector) for label in rule.after)
-        complete = self._expected[found.instrument] <= found.arrived or now >= found.deadline
-        return (
-            complete
-            and bool(found.arrived)
-            and all(found.all_ended(found.rule(label)) for label in rule.after)
-        )
-
-    def _newest_with_work(self) -> ExposureProgress | None:
+    def _newest_with_work(self) -> Progress | None:
         return max(
             (found for found in self._active.values() if found.ready), key=lambda f: f.newness, default=None
         )
 
-    def _place(self, found: ExposureProgress) -> tuple[Shard, str]:
+    def _place(self, found: Progress) -> tuple[Shard, str]:
         """Return an exposure's next shard and its worker: gathers, then detectors that free workers know."""
         strangers: Shard | None = None
         taken: Shard | None = None

@@ -4,10 +4,15 @@ from __future__ import annotations
 
 __all__ = ("RawMessage", "ShardRequest", "ShardResponse", "WarmUp")
 
+from collections.abc import Mapping
+
 import pydantic
 
+from lsst.daf.butler import DatasetRef, DatasetType
+from lsst.pipe.base.quantum_reports import QuantumReport
+
 from ..model import Model, PlannedBy, QuantumTimes, Shard
-from ..plan import DatasetMessage, RecordsMessage
+from ..plan import DatasetMessage, RecordsMessage, RecordStore, refs_by_type
 
 
 class RawMessage(Model):
@@ -26,6 +31,10 @@ class ShardRequest(Model):
     instrument: str
     exposure: int
     detector: int | None
+    group: str | None = None
+    others: tuple[int, ...] = ()
+    detectors: tuple[int, ...] = ()
+    """Those of a gather of which a raw has come."""
     run: str
     dimension_records: tuple[str, ...]
     raws: tuple[RawMessage, ...]
@@ -35,18 +44,62 @@ class ShardRequest(Model):
     @property
     def shard(self) -> Shard:
         """The shard."""
-        return Shard(self.pipeline, self.step, self.instrument, self.exposure, self.detector)
+        return Shard(
+            self.pipeline,
+            self.step,
+            self.instrument,
+            self.exposure,
+            self.detector,
+            self.group,
+            self.others,
+        )
+
+    def refs(
+        self, dataset_types: Mapping[str, DatasetType], records: RecordStore
+    ) -> dict[str, list[DatasetRef]]:
+        """Return everything that the shard reads, raws included, by the name of the dataset type.
+
+        Raises
+        ------
+        LookupError
+            If a dimension record is not known.
+        """
+        return refs_by_type((*self.inputs, *(raw.dataset for raw in self.raws)), dataset_types, records)
 
 
 class ShardResponse(Model):
-    """How a shard ended on its worker."""
+    """How a shard ended on its worker.
+
+    Attributes
+    ----------
+    ok
+        Whether all went well.
+    reason
+        The first failure.
+    planned_by
+        Who made the quanta, if the worker did.
+    planned
+        The quanta that the worker made, as `lsst.ctrl.rapid.plan.describe_quanta` gives them.
+    started, finished
+        UNIX seconds.
+    quanta
+        Times of the quanta that ran.
+    reports
+        Upstream's report of each quantum, also of those that were not run because one before them failed.
+    outputs
+        What was written, also before a failure.
+    datastore_records
+        Records of the outputs, by datastore.
+    """
 
     ok: bool
     reason: str = ""
     planned_by: PlannedBy | None = None
+    planned: str = ""
     started: float
     finished: float
     quanta: tuple[QuantumTimes, ...] = ()
+    reports: tuple[QuantumReport, ...] = ()
     outputs: tuple[DatasetMessage, ...] = ()
     datastore_records: RecordsMessage = pydantic.Field(default_factory=dict)
 

@@ -2,23 +2,30 @@
 
 from __future__ import annotations
 
-__all__ = ("WorkerLostError", "WorkerPool")
+__all__ = ("TimeLimitError", "WorkerLostError", "WorkerPool")
 
 import asyncio
 import contextlib
+import ctypes
 import logging
 import os
 import pickle
 import signal
 import socket
+import sys
 from collections.abc import Callable
 from typing import Any
 
 import dask
+import numpy as np
 from distributed import Client, LocalCluster, WorkerPlugin
+from distributed.utils import get_mp_context
 
+from .._startup import WORKER_ENVIRONMENT, interrupts_ignored, start_fork_server
+from ._explicit import QuantaRequest
 from ._messages import ShardRequest, ShardResponse, WarmUp
-from ._worker import ShardActor, WorkerSetup
+from ._state import WorkerSetup
+from ._worker import ShardActor
 
 _LOG = logging.getLogger(__name__)
 
@@ -31,21 +38,21 @@ _DASK_CONFIG = {
     "distributed.admin.tick.limit": "60s",
     "distributed.scheduler.allowed-failures": 1_000_000,
     "distributed.worker.daemon": True,
-    # Dask has workers return memory to the system at once; images would be paged in anew for each quantum.
-    "distributed.nanny.pre-spawn-environ": {
-        "MALLOC_TRIM_THRESHOLD_": str(1 << 30),
-        "MALLOC_MMAP_THRESHOLD_": str(1 << 27),
-        "OMP_NUM_THREADS": "1",
-        "MKL_NUM_THREADS": "1",
-        "OPENBLAS_NUM_THREADS": "1",
-    },
+    # A replaced worker is warm at once, too.
+    "distributed.worker.multiprocessing-method": "forkserver",
+    "distributed.nanny.pre-spawn-environ": WORKER_ENVIRONMENT,
 }
 
 _WARM_UP_SECONDS = 300.0
+_PR_SET_PDEATHSIG = 1
 
 
 class WorkerLostError(RuntimeError):
     """The worker died, or had to be ended, while it had a shard; the message says why."""
+
+
+class TimeLimitError(WorkerLostError):
+    """The worker was ended because it took longer than it may."""
 
 
 class WorkerPool:
@@ -93,7 +100,9 @@ class WorkerPool:
     async def start(self) -> None:
         """Start the workers; `on_ready` tells when each is warm."""
         self._stack.enter_context(dask.config.set(_DASK_CONFIG))
-        with _interrupts_ignored():
+        get_mp_context()  # it sets modules of its own, once; ours must come after
+        start_fork_server([__package__])
+        with interrupts_ignored():
             cluster = await self._stack.enter_async_context(
                 LocalCluster(
                     n_workers=self._count,
@@ -109,7 +118,7 @@ class WorkerPool:
             )
         client: Any = await self._stack.enter_async_context(Client(cluster, asynchronous=True))
         self._client = client
-        await client.register_plugin(_IgnoreInterrupts(), name="ignore-interrupts")
+        await client.register_plugin(_Separate(), name="separate")
         client.subscribe_topic("all", self._on_event)
         known = await client.scheduler.identity(n_workers=-1)
         for address in known["workers"]:
@@ -153,15 +162,42 @@ class WorkerPool:
         WorkerLostError
             If there is no answer: the process is dead when this is raised, so nothing is written any more.
         """
+        return await self._call(name, "run", request.model_dump_json().encode(), timeout)
+
+    async def run_quanta(
+        self,
+        name: str,
+        request: QuantaRequest,
+        timeout: float,  # noqa: ASYNC109
+    ) -> ShardResponse:
+        """Run quanta that were planned elsewhere on a worker.
+
+        Parameters
+        ----------
+        name
+            The worker's name.
+        request
+            The quanta.
+        timeout
+            Seconds for all of them, after which the worker process is ended.
+
+        Raises
+        ------
+        WorkerLostError
+            If there is no answer: the process is dead when this is raised, so nothing is written any more.
+        """
+        return await self._call(name, "run_quanta", pickle.dumps(request), timeout)
+
+    async def _call(self, name: str, method: str, request: bytes, seconds: float) -> ShardResponse:
         worker = self._workers.get(name)
         if worker is None:
             raise WorkerLostError(f"worker {name} was lost before the shard reached it")
         try:
-            answer = await worker.call("run", request.model_dump_json().encode(), timeout=timeout)
+            answer = await worker.call(method, request, timeout=seconds)
         except TimeoutError:
             await self._end(worker)
-            raise WorkerLostError(
-                f"time limit of {timeout:g} s exceeded; worker process {worker.pid} was ended"
+            raise TimeLimitError(
+                f"time limit of {seconds:g} s exceeded; worker process {worker.pid} was ended"
             ) from None
         return ShardResponse.model_validate_json(answer)
 
@@ -260,24 +296,23 @@ class _Worker:
         raise TimeoutError
 
 
-class _IgnoreInterrupts(WorkerPlugin):
-    """Ignore SIGINT in workers that the nanny replaced, too."""
+class _Separate(WorkerPlugin):
+    """Part a worker process, also one that the nanny replaced, from the terminal and from the fork server."""
 
     def setup(self, worker: object) -> None:  # noqa: ARG002 -- distributed's signature
-        """Ignore it, in the main thread of the worker process, where this is called."""
+        """Do so in the main thread of the worker process, where this is called."""
         signal.signal(signal.SIGINT, signal.SIG_IGN)
+        # It was forked with the state of the server's generator: all workers would draw the same numbers.
+        np.random.seed()
+        _end_with_parent()
+
+
+def _end_with_parent() -> None:
+    """Have the system kill this process when the fork server dies, for Dask takes it for dead then."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 async def _awaited(future: Any) -> bytes:
     answer: bytes = await future
     return answer
-
-
-@contextlib.contextmanager
-def _interrupts_ignored() -> Any:
-    """Ignore SIGINT while processes are started: they inherit it, so that Ctrl-C reaches the head alone."""
-    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, before)

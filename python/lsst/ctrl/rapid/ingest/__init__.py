@@ -1,4 +1,5 @@
-"""A raw file known in memory first, registered by the committer later."""
+"""A raw file known in memory first, registered by the committer later; raws that are registered already."""
 
 from ._ingest import *
+from ._registered import *
 from ._repository import *

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-__all__ = ("Ingestor", "RawReady")
+__all__ = ("Ingestor", "Raw", "RawReady")
 
 import dataclasses
 import time
 from collections import OrderedDict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 from lsst.daf.butler import (
@@ -22,11 +22,13 @@ from lsst.daf.butler import (
 from ..instruments import (
     HeaderValue,
     RefusedError,
+    Visit,
     check_complete,
     exposure_cards,
     exposure_records,
     get_instrument,
     identify,
+    make_visit,
     read_primary_header,
     translate,
 )
@@ -36,33 +38,41 @@ from ..plan import RecordStore
 _EXPOSURES_KEPT = 2000
 """Exposures whose translation is remembered: more than a night has."""
 
+_VISITS_KEPT = 50
+"""Exposures whose visit is remembered: some 100 kB each; it can be made again from the exposure's record."""
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class RawReady:
-    """A raw whose shards can be run, though the registry may not know it yet.
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Raw:
+    """A raw whose shards can be run.
 
     Attributes
     ----------
-    arrival
-        How it came.
     ref
-        The dataset, with an expanded data ID; its ID is deterministic (data ID and RUN), as upstream's ingest
-        makes it.
-    formatter
-        What reads the file.
+        The dataset, with an expanded data ID.
     records
-        Dimension records of its exposure: physical_filter, day_obs, group, exposure.
+        What its own data IDs need, beside what does not change with every exposure: the records of its
+        exposure (physical_filter, day_obs, group, exposure) and, if that is of the sky, visit,
+        visit_definition and the visit_detector_region of its detector.
+    to_register
+        All records that its exposure gives: those of ``records``, with visit_system, visit_system_membership
+        and the visit_detector_region of every detector.  Raws of an exposure share one tuple.
     shutter_closed
         End of the exposure, UNIX seconds.
+    file_closed
+        When its file was whole, UNIX seconds.
+    seen
+        When the executor heard of it, UNIX seconds.
     ready
         When it was known, UNIX seconds.
     """
 
-    arrival: Arrival
     ref: DatasetRef
-    formatter: type[Formatter | FormatterV2]
     records: tuple[DimensionRecord, ...]
+    to_register: tuple[DimensionRecord, ...]
     shutter_closed: float | None
+    file_closed: float
+    seen: float
     ready: float
 
     @property
@@ -86,11 +96,41 @@ class RawReady:
         return int(self.ref.dataId["day_obs"])
 
     @property
+    def group(self) -> str:
+        """Name of the group of its exposure."""
+        return str(self.exposure_records["exposure"].group)
+
+    @property
+    def group_size(self) -> int:
+        """How many exposures its group has, as the header says; 1 where it says nothing."""
+        record = self.exposure_records["exposure"]
+        first, last = getattr(record, "seq_start", None), getattr(record, "seq_end", None)
+        return 1 if first is None or last is None else max(1, last - first + 1)
+
+    @property
     def exposure_records(self) -> Mapping[str, DimensionRecord]:
         """Records of the data ID by element, for expressions."""
         return {
             e: r for e in self.ref.dataId.dimensions.elements if (r := self.ref.dataId.records[e]) is not None
         }
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class RawReady(Raw):
+    """A raw whose shards can be run, though the registry may not know it yet.
+
+    Its dataset ID is deterministic (data ID and RUN), as upstream's ingest makes it.
+
+    Attributes
+    ----------
+    arrival
+        How it came.
+    formatter
+        What reads the file.
+    """
+
+    arrival: Arrival
+    formatter: type[Formatter | FormatterV2]
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -99,7 +139,7 @@ class _Exposure:
 
     path: Path
     cards: Mapping[str, HeaderValue]
-    records: tuple[DimensionRecord, ...]
+    records: Mapping[str, DimensionRecord]
     shutter_closed: float | None
 
 
@@ -122,6 +162,9 @@ class Ingestor:
         self._raw = raw
         self._records = records
         self._exposures: OrderedDict[tuple[str, int], _Exposure] = OrderedDict()
+        self._visits: OrderedDict[tuple[str, int], tuple[Visit | None, tuple[DimensionRecord, ...]]] = (
+            OrderedDict()
+        )
         self._formatters: dict[str, tuple[str, type[Formatter | FormatterV2]]] = {}
 
     def read(self, arrival: Arrival) -> RawReady:
@@ -158,7 +201,10 @@ class Ingestor:
         if self._records.get("detector", instrument, identity.detector) is None:
             raise RefusedError(f"{instrument} has no detector {identity.detector} in this repository")
         exposure = self._exposure(instrument, identity.exposure_id, header, arrival.path)
-        self._records.add(exposure.records)
+        visit, to_register = self._visit(instrument, identity.exposure_id, exposure.records)
+        own = tuple(exposure.records.values())
+        records = own if visit is None else (*own, *visit.records_for(identity.detector))
+        self._records.add(records)
         try:
             data_id = self._records.expand(
                 self._raw.dimensions,
@@ -167,10 +213,20 @@ class Ingestor:
                 detector=identity.detector,
             )
         finally:
-            self._records.discard(r for r in exposure.records if r.definition.name != "physical_filter")
+            self._records.discard(r for r in records if r.definition.name != "physical_filter")
         run, formatter = self._raw_run(instrument, identity.detector)
         ref = DatasetRef(self._raw, data_id, run=run, id_generation_mode=DatasetIdGenEnum.DATAID_TYPE_RUN)
-        return RawReady(arrival, ref, formatter, exposure.records, exposure.shutter_closed, time.time())
+        return RawReady(
+            ref=ref,
+            records=records,
+            to_register=to_register,
+            shutter_closed=exposure.shutter_closed,
+            file_closed=arrival.file_closed,
+            seen=arrival.seen,
+            ready=time.time(),
+            arrival=arrival,
+            formatter=formatter,
+        )
 
     def _exposure(
         self, instrument: str, exposure: int, header: Mapping[str, HeaderValue], path: Path
@@ -187,24 +243,42 @@ class Ingestor:
                 )
             return known
         info = translate(header, str(path))
-        records = exposure_records(info, self._records.universe)
+        records = self._with_known_filter(exposure_records(info, self._records.universe))
         end = info.datetime_end
-        found = _Exposure(
-            path, cards, self._with_known_filter(records.values()), None if end is None else end.unix
-        )
+        found = _Exposure(path, cards, records, None if end is None else end.unix)
         self._exposures[instrument, exposure] = found
         while len(self._exposures) > _EXPOSURES_KEPT:
             self._exposures.popitem(last=False)
         return found
 
-    def _with_known_filter(self, records: Iterable[DimensionRecord]) -> tuple[DimensionRecord, ...]:
+    def _visit(
+        self, instrument: str, exposure: int, records: Mapping[str, DimensionRecord]
+    ) -> tuple[Visit | None, tuple[DimensionRecord, ...]]:
+        """Return the visit of an exposure, and all records of both."""
+        known = self._visits.get((instrument, exposure))
+        if known is not None:
+            return known
+        visit = make_visit(records["exposure"], self._records.universe)
+        of_visit = () if visit is None else self._with_known_detectors(visit.records)
+        self._visits[instrument, exposure] = made = (visit, (*records.values(), *of_visit))
+        while len(self._visits) > _VISITS_KEPT:
+            self._visits.popitem(last=False)
+        return made
+
+    def _with_known_filter(self, records: Mapping[str, DimensionRecord]) -> dict[str, DimensionRecord]:
         """Return records with the repository's own record of the filter, where it has one."""
-        return tuple(
-            self._records.get(record.definition.name, *record.dataId.required_values) or record
-            if record.definition.name == "physical_filter"
-            else record
-            for record in records
-        )
+        ours = records["physical_filter"]
+        theirs = self._records.get("physical_filter", *ours.dataId.required_values)
+        return {**records, "physical_filter": theirs or ours}
+
+    def _with_known_detectors(self, records: Iterable[DimensionRecord]) -> Iterator[DimensionRecord]:
+        """Leave out what is of a detector that the repository, made by somebody else, does not have."""
+        for record in records:
+            data_id = record.dataId
+            if "detector" not in data_id or self._records.get(
+                "detector", data_id["instrument"], data_id["detector"]
+            ):
+                yield record
 
     def _raw_run(self, instrument: str, detector: int) -> tuple[str, type[Formatter | FormatterV2]]:
         if instrument not in self._formatters:

@@ -11,8 +11,10 @@ from ._instruments import Latiss, LsstCam, LsstCamSim, LsstComCam, LsstComCamSim
 from ._raw import HeaderValue, RawImage, RawSegment
 from ._reader import read_raw
 from ._records import exposure_records
+from ._sky import focal_plane_to_sky
 from ._storage import RAW_STORAGE_CLASS, repository_config, repository_config_file
 from ._translators import has_full_stack, translate
+from ._visits import Visit, make_visit, visit_system_records
 
 __all__ = (
     "RAW_STORAGE_CLASS",
@@ -32,21 +34,25 @@ __all__ = (
     "RefusedError",
     "UncompressedFormatter",
     "Vendor",
+    "Visit",
     "camera_names",
     "check_complete",
     "compute_exposure_id",
     "exposure_cards",
     "exposure_records",
     "filter_band",
+    "focal_plane_to_sky",
     "get_instrument",
     "has_full_stack",
     "identify",
     "known_filters",
     "load_camera",
+    "make_visit",
     "physical_filter",
     "read_primary_header",
     "read_raw",
     "repository_config",
     "repository_config_file",
     "translate",
+    "visit_system_records",
 )

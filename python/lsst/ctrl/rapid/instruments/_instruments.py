@@ -16,6 +16,7 @@ from ._camera import load_camera
 from ._filters import known_filters
 from ._formatter import RawFormatter
 from ._translators import has_full_stack
+from ._visits import visit_system_records
 
 MAX_EXPOSURE = 7050123199999
 """Largest exposure id, as the full stack registers it: the last of the year 2050 with the last controller."""
@@ -36,7 +37,7 @@ class LsstCam(Instrument):
         return cls.instrument_name
 
     def register(self, registry: Registry, *, update: bool = False) -> None:
-        """Insert the records of the instrument, its detectors and its filters.
+        """Insert the records of the instrument, its detectors, its filters and its visit systems.
 
         Parameters
         ----------
@@ -74,6 +75,8 @@ class LsstCam(Instrument):
             for physical_filter, band in known_filters(name).items():
                 record = {"instrument": name, "name": physical_filter, "band": band}
                 registry.syncDimensionData("physical_filter", record, update=update)
+            for system in visit_system_records(name, registry.dimensions):
+                registry.syncDimensionData("visit_system", system, update=update)
 
     def getRawFormatter(self, dataId: DataId) -> type[RawFormatter]:  # noqa: ARG002, N803 - upstream's signature
         """Return the formatter of raws."""

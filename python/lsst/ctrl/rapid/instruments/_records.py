@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ("exposure_records",)
+__all__ = ("exposure_records", "make_record")
 
 from typing import Any
 
@@ -48,16 +48,18 @@ def exposure_records(info: ObservationInfo, universe: DimensionUniverse) -> dict
     assert info.observing_day is not None, "A translated header has its day."
     span = None if offset is None else Timespan.from_day_obs(info.observing_day, round(offset.to_value(u.s)))
     return {
-        "day_obs": _record(universe, "day_obs", instrument=instrument, id=info.observing_day, timespan=span),
-        "group": _record(universe, "group", instrument=instrument, name=info.exposure_group),
-        "physical_filter": _record(
+        "day_obs": make_record(
+            universe, "day_obs", instrument=instrument, id=info.observing_day, timespan=span
+        ),
+        "group": make_record(universe, "group", instrument=instrument, name=info.exposure_group),
+        "physical_filter": make_record(
             universe,
             "physical_filter",
             instrument=instrument,
             name=info.physical_filter,
             band=filter_band(instrument, str(info.physical_filter)),
         ),
-        "exposure": _record(universe, "exposure", **_exposure_fields(info)),
+        "exposure": make_record(universe, "exposure", **_exposure_fields(info)),
     }
 
 
@@ -100,7 +102,7 @@ def _exposure_fields(info: ObservationInfo) -> dict[str, Any]:
     }
 
 
-def _record(universe: DimensionUniverse, element_name: str, /, **fields: Any) -> DimensionRecord:
+def make_record(universe: DimensionUniverse, element_name: str, /, **fields: Any) -> DimensionRecord:
     """Return a record with those of the fields that the universe's version of the element has.
 
     Raises

@@ -2,6 +2,8 @@
 
 from ._base import *
 from ._config import *
+from ._day import *
+from ._plan import *
 from ._report import *
 from ._shard import *
 from ._times import *

@@ -2,16 +2,33 @@
 
 from __future__ import annotations
 
-__all__ = ("PipelineChoice", "RapidFile", "SiteFile", "TransferMode", "load_rapid_file", "load_site_file")
+__all__ = (
+    "PipelineChoice",
+    "RapidFile",
+    "SiteFile",
+    "TransferMode",
+    "WatchSource",
+    "load_rapid_file",
+    "load_site_file",
+    "watch_source",
+)
 
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 import pydantic
 
 from ._base import InputError, Model, load_yaml, parse
 
 type TransferMode = Literal["direct", "copy", "move", "link", "hardlink", "symlink"]
+
+type WatchSource = Annotated[Literal["butler"] | Path, pydantic.Field(union_mode="left_to_right")]
+"""What is watched: the repository itself, by the word ``butler``, or a folder."""
+
+
+def watch_source(name: str) -> Literal["butler"] | Path:
+    """Return what a name says is watched; a folder named ``butler`` is ``./butler``."""
+    return "butler" if name == "butler" else Path(name)
 
 
 class PipelineChoice(Model):
@@ -45,7 +62,8 @@ class SiteFile(Model):
     instruments: tuple[str, ...] = ()
     input: tuple[str, ...] = ()
     output: str | None = None
-    watch: tuple[Path, ...] = ()
+    watch: tuple[WatchSource, ...] = ()
+    """Folders where raws land; ``butler`` is the repository, into which somebody else ingests them."""
     polling: bool = False
     """Watch by polling: for file systems (NFS) that do not announce changes."""
     transfer: TransferMode = "direct"
@@ -65,11 +83,13 @@ class SiteFile(Model):
     """Most shards in one batch."""
     calibration_cache_mb: float = pydantic.Field(default=2048.0, ge=0)
     """Memory of each worker for calibrations, megabytes."""
+    calibration_ttl: float = pydantic.Field(default=300.0, gt=0)
+    """Seconds after which the certifications of calibrations are read anew."""
 
     @pydantic.model_validator(mode="after")
     def _check_watch(self) -> Self:
         if len(set(self.watch)) != len(self.watch):
-            raise ValueError("a folder is named twice in 'watch'")
+            raise ValueError("a source is named twice in 'watch'")
         return self
 
 

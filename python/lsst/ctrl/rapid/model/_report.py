@@ -43,6 +43,8 @@ class ShardReport(Model):
     planned_by: PlannedBy | None = None
     run: str | None = None
     datasets: int = 0
+    repeat: str = ""
+    """The command that repeats a failed shard with plain ``pipetask``."""
     overhead: OverheadParts | None = None
     times: Times
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ("Arrival", "Outcome", "OutcomeRecord", "PlannedBy", "Shard")
+__all__ = ("Arrival", "Outcome", "OutcomeRecord", "PlannedBy", "Shard", "ShardKey")
 
 import dataclasses
 import enum
@@ -14,6 +14,9 @@ from ._base import Model
 from ._times import Times
 
 type PlannedBy = Literal["memory", "trivial", "builder"]
+
+type ShardKey = tuple[str, str, int | str, int | None]
+"""Step, instrument, exposure or group, and detector of a shard."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -57,9 +60,13 @@ class Shard:
     instrument
         Name of the instrument.
     exposure
-        Number of the exposure.
+        Number of the exposure; of a group, of its newest that has come.
     detector
         Number of the detector; `None` for a gather.
+    group
+        Name of the group, if the shard is of all exposures of a group.
+    others
+        Numbers of the group's other exposures, in ascending order.
     """
 
     pipeline: str
@@ -67,24 +74,35 @@ class Shard:
     instrument: str
     exposure: int
     detector: int | None = None
+    group: str | None = None
+    others: tuple[int, ...] = ()
 
     @property
     def data_id(self) -> Mapping[str, str | int]:
-        """The data ID's required values by dimension."""
+        """The data ID's required values by dimension; a visit is told by its exposure."""
         data_id: dict[str, str | int] = {"instrument": self.instrument}
         if self.detector is not None:
             data_id["detector"] = self.detector
-        data_id["exposure"] = self.exposure
+        if self.group is None:
+            data_id["exposure"] = self.exposure
+        else:
+            data_id["group"] = self.group
         return data_id
 
     @property
-    def key(self) -> tuple[str, str, int, int | None]:
-        """Step, instrument, exposure and detector: the shard, whatever pipeline runs it."""
-        return self.step, self.instrument, self.exposure, self.detector
+    def exposures(self) -> tuple[int, ...]:
+        """Numbers of all exposures that it covers, the newest last."""
+        return (*self.others, self.exposure)
+
+    @property
+    def key(self) -> ShardKey:
+        """Step, instrument, exposure or group, and detector: the shard, whatever pipeline runs it."""
+        return self.step, self.instrument, self.exposure if self.group is None else self.group, self.detector
 
     def __str__(self) -> str:
         detector = "" if self.detector is None else f" detector {self.detector}"
-        return f"{self.pipeline}#{self.step} {self.instrument} exposure {self.exposure}{detector}"
+        of = f"exposure {self.exposure}" if self.group is None else f"group {self.group}"
+        return f"{self.pipeline}#{self.step} {self.instrument} {of}{detector}"
 
 
 class OutcomeRecord(Model):
@@ -95,4 +113,8 @@ class OutcomeRecord(Model):
     attempts: int
     worker: str | None = None
     planned_by: PlannedBy | None = None
+    planned: str = ""
+    """The quanta that were planned: a list of upstream's `PredictedQuantumDatasetsModel` as JSON."""
+    repeat: str = ""
+    """The command that repeats a failed shard with plain ``pipetask``."""
     times: Times

@@ -108,7 +108,7 @@ class RunRecord:
             for shard in first
             if shard.times.committed is not None and shard.times.file_closed is not None
         ]
-        exposures = {(shard.data_id["instrument"], shard.data_id["exposure"]) for shard in shards}
+        exposures = {(shard.instrument, number) for shard in self._shards for number in shard.exposures}
         parts = [shard.overhead for shard in first if shard.overhead is not None]
         return Report(
             **self.facts.model_dump(exclude={"started"}),

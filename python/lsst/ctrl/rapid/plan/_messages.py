@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
-__all__ = ("DatasetMessage", "RecordsMessage", "records_from_message", "records_to_message", "refs_by_type")
+__all__ = (
+    "DatasetMessage",
+    "RecordsMessage",
+    "records_from_message",
+    "records_to_message",
+    "refs_by_type",
+    "split_records",
+)
 
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -63,6 +70,19 @@ def records_from_message(message: RecordsMessage) -> dict[str, DatastoreRecordDa
         name: DatastoreRecordData.from_simple(SerializedDatastoreRecordData.model_validate(data))
         for name, data in message.items()
     }
+
+
+def split_records(message: RecordsMessage) -> dict[UUID, RecordsMessage]:
+    """Return the datastore records of each dataset apart."""
+    split: dict[UUID, RecordsMessage] = {}
+    for datastore, data in message.items():
+        for identity in data["dataset_ids"]:
+            key = UUID(str(identity))
+            tables = {
+                table: {key.hex: rows[key.hex]} for table, rows in data["records"].items() if key.hex in rows
+            }
+            split.setdefault(key, {})[datastore] = {"dataset_ids": [str(key)], "records": tables}
+    return split
 
 
 def refs_by_type(

@@ -8,7 +8,7 @@ import dataclasses
 from collections.abc import Iterable, Mapping, Sequence
 from uuid import UUID
 
-from lsst.daf.butler import DataCoordinate, DatasetRef, DatasetType, NamedKeyDict, Quantum
+from lsst.daf.butler import DatasetRef, DatasetType, NamedKeyDict, Quantum
 from lsst.daf.butler._rubin import generate_uuidv7
 from lsst.daf.butler.datastore.record_data import DatastoreRecordData
 from lsst.pipe.base import NoWorkFound
@@ -16,8 +16,9 @@ from lsst.pipe.base.connections import AdjustQuantumHelper
 from lsst.pipe.base.pipeline_graph import PipelineGraph, TaskNode
 
 from ..model import Shard
-from ._compile import Step
-from ._records import RecordStore
+from ._records import DataIds, RecordStore
+from ._scope import Key, Scope
+from ._steps import Step
 
 type _RefsByType = Mapping[str, Sequence[DatasetRef]]
 
@@ -88,16 +89,20 @@ def instantiate(
     FileNotFoundError
         If a prerequisite is missing; the message names it and the data ID.
     LookupError
-        If a dimension record is missing.
+        If a dimension record is missing, or a visit is needed and none is defined.
     """
-    refs: dict[str, list[DatasetRef]] = {name: list(found) for name, found in inputs.refs.items()}
+    known = _Known(graph, inputs.refs, records)
+    scope = Scope.of(step, shard, inputs.refs, records)
+    scopes = {
+        label: scope.constrained(part.constraints, inputs.refs) for part in step.parts for label in part.tasks
+    }
     planned = []
     for label in step.tasks:
         node = graph.tasks[label]
-        for data_id in _data_ids(node, shard, refs, records):
+        for key, rows in scopes[label].by_data_id(node.dimensions):
+            data_id = known.data_ids.expand(node.dimensions, key)
             helper = AdjustQuantumHelper(
-                inputs=_adapted_inputs(graph, node, data_id, refs),
-                outputs=_new_outputs(graph, node, data_id, run),
+                inputs=known.inputs(node, rows), outputs=known.new_outputs(node, rows, run)
             )
             try:
                 helper.adjust_in_place(node.get_connections(), label, data_id)
@@ -105,12 +110,12 @@ def instantiate(
                 continue
             if not any(helper.outputs.values()):
                 continue
-            _keep_outputs(graph, node, helper, refs)
+            known.add_outputs(node, helper)
             quantum = Quantum(
                 taskName=node.task_class_name,
                 taskClass=node.task_class,
                 dataId=data_id,
-                initInputs=_init_inputs(node, refs),
+                initInputs=known.init_inputs(node),
                 inputs=helper.inputs,
                 outputs=helper.outputs,
                 datastore_records=_subset(inputs.records, helper.inputs.values()),
@@ -119,86 +124,69 @@ def instantiate(
     return planned
 
 
-def _data_ids(
-    node: TaskNode, shard: Shard, refs: _RefsByType, records: RecordStore
-) -> Iterable[DataCoordinate]:
-    """Yield the data IDs of a task's quanta: one, or one for each detector that a gather has inputs of."""
-    if shard.detector is not None or "detector" not in node.dimensions.names:
-        yield records.expand(node.dimensions, **shard.data_id)
-        return
-    detectors = {
-        ref.dataId["detector"]
-        for edge in node.inputs.values()
-        for ref in refs.get(edge.parent_dataset_type_name, ())
-        if "detector" in ref.dataId.dimensions.names
-    }
-    for detector in sorted(detectors):
-        yield records.expand(node.dimensions, **shard.data_id, detector=detector)
+class _Known:
+    """Datasets that are there or will be made, by type and data ID."""
 
+    def __init__(self, graph: PipelineGraph, refs: _RefsByType, records: RecordStore) -> None:
+        self._graph = graph
+        self.data_ids = DataIds(records)
+        self._refs: dict[str, dict[Key, DatasetRef]] = {
+            name: {ref.dataId.required_values: ref for ref in found} for name, found in refs.items()
+        }
 
-def _adapted_inputs(
-    graph: PipelineGraph, node: TaskNode, data_id: DataCoordinate, refs: _RefsByType
-) -> NamedKeyDict[DatasetType, Sequence[DatasetRef]]:
-    """Return a quantum's inputs as declared: components and storage classes adapted, sorted."""
-    adapted: NamedKeyDict[DatasetType, Sequence[DatasetRef]] = NamedKeyDict()
-    for edge in node.iter_all_inputs():
-        name = edge.parent_dataset_type_name
-        dataset_type = edge.adapt_dataset_type(graph.dataset_types[name].dataset_type)
-        present = adapted.keys().get(dataset_type.name)
-        if present is None:
-            found = sorted(ref for ref in refs.get(name, ()) if _agree(ref.dataId, data_id))
-            adapted[dataset_type] = [edge.adapt_dataset_ref(ref) for ref in found]
-        elif present != dataset_type:
-            raise NotImplementedError(
-                f"Task {node.label!r} reads {dataset_type.name!r} through two connections with two storage "
-                "classes, which a quantum cannot hold."
+    def inputs(self, node: TaskNode, rows: Scope) -> NamedKeyDict[DatasetType, Sequence[DatasetRef]]:
+        """Return a quantum's inputs as declared: components and storage classes adapted, sorted."""
+        adapted: NamedKeyDict[DatasetType, Sequence[DatasetRef]] = NamedKeyDict()
+        for edge in node.iter_all_inputs():
+            name = edge.parent_dataset_type_name
+            whole = self._graph.dataset_types[name].dataset_type
+            there = self._refs.get(name, {})
+            keys = rows.keys(whole.dimensions) if there else ()
+            found = sorted(there[key] for key in keys if key in there)
+            # A second connection of the same type reads the same datasets; that they agree is known since
+            # the pipeline was compiled.
+            adapted[edge.adapt_dataset_type(whole)] = [edge.adapt_dataset_ref(ref) for ref in found]
+        return adapted
+
+    def new_outputs(
+        self, node: TaskNode, rows: Scope, run: str
+    ) -> NamedKeyDict[DatasetType, Sequence[DatasetRef]]:
+        """Return new references for all outputs, log and metadata included, as declared."""
+        outputs: NamedKeyDict[DatasetType, Sequence[DatasetRef]] = NamedKeyDict()
+        for edge in node.iter_all_outputs():
+            dataset_type = self._graph.dataset_types[edge.parent_dataset_type_name].dataset_type
+            refs = sorted(
+                DatasetRef(dataset_type, self.data_ids.expand(dataset_type.dimensions, key), run=run)
+                for key in rows.keys(dataset_type.dimensions)
             )
-    return adapted
+            outputs[edge.adapt_dataset_type(dataset_type)] = [edge.adapt_dataset_ref(ref) for ref in refs]
+        return outputs
 
+    def add_outputs(self, node: TaskNode, helper: AdjustQuantumHelper) -> None:
+        """Make the outputs that were not adjusted away inputs of the tasks that follow."""
+        for edge in node.iter_all_outputs():
+            dataset_type = self._graph.dataset_types[edge.parent_dataset_type_name].dataset_type
+            kept = helper.outputs[edge.adapt_dataset_type(dataset_type).name]
+            there = self._refs.setdefault(dataset_type.name, {})
+            there.update({ref.dataId.required_values: _generalized(ref, dataset_type) for ref in kept})
 
-def _new_outputs(
-    graph: PipelineGraph, node: TaskNode, data_id: DataCoordinate, run: str
-) -> NamedKeyDict[DatasetType, Sequence[DatasetRef]]:
-    """Return new references for all outputs, log and metadata included, as the connections declare them."""
-    outputs: NamedKeyDict[DatasetType, Sequence[DatasetRef]] = NamedKeyDict()
-    for edge in node.iter_all_outputs():
-        dataset_type = graph.dataset_types[edge.parent_dataset_type_name].dataset_type
-        ref = DatasetRef(dataset_type, data_id.subset(dataset_type.dimensions), run=run)
-        outputs[edge.adapt_dataset_type(dataset_type)] = [edge.adapt_dataset_ref(ref)]
-    return outputs
-
-
-def _keep_outputs(
-    graph: PipelineGraph, node: TaskNode, helper: AdjustQuantumHelper, refs: dict[str, list[DatasetRef]]
-) -> None:
-    """Make the outputs that were not adjusted away inputs of the tasks that follow."""
-    for edge in node.iter_all_outputs():
-        dataset_type = graph.dataset_types[edge.parent_dataset_type_name].dataset_type
-        kept = helper.outputs[edge.adapt_dataset_type(dataset_type).name]
-        refs.setdefault(dataset_type.name, []).extend(_generalized(ref, dataset_type) for ref in kept)
+    def init_inputs(self, node: TaskNode) -> NamedKeyDict[DatasetType, DatasetRef]:
+        """Return what a task is constructed with."""
+        found: NamedKeyDict[DatasetType, DatasetRef] = NamedKeyDict()
+        for edge in node.init.iter_all_inputs():
+            name = edge.parent_dataset_type_name
+            if not self._refs.get(name):
+                raise LookupError(f"Task {node.label!r} is constructed with {name!r}, which is not there.")
+            [ref] = self._refs[name].values()
+            adapted = edge.adapt_dataset_ref(ref)
+            found[adapted.datasetType] = adapted
+        return found
 
 
 def _generalized(ref: DatasetRef, dataset_type: DatasetType) -> DatasetRef:
     if ref.datasetType == dataset_type:
         return ref
     return ref.overrideStorageClass(dataset_type.storageClass)
-
-
-def _init_inputs(node: TaskNode, refs: _RefsByType) -> NamedKeyDict[DatasetType, DatasetRef]:
-    found: NamedKeyDict[DatasetType, DatasetRef] = NamedKeyDict()
-    for edge in node.init.iter_all_inputs():
-        name = edge.parent_dataset_type_name
-        if not refs.get(name):
-            raise LookupError(f"Task {node.label!r} is constructed with {name!r}, which is not there.")
-        [ref] = refs[name]
-        adapted = edge.adapt_dataset_ref(ref)
-        found[adapted.datasetType] = adapted
-    return found
-
-
-def _agree(a: DataCoordinate, b: DataCoordinate) -> bool:
-    """Tell whether two data IDs have the same values for every dimension that both have."""
-    return all(a[name] == b[name] for name in a.dimensions.names & b.dimensions.names)
 
 
 def _subset(

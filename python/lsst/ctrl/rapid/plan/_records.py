@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ("RecordStore", "record_to_json", "records_from_json")
+__all__ = ("DataIds", "RecordStore", "record_to_json", "records_from_json")
 
 from collections.abc import Iterable
 
@@ -54,6 +54,14 @@ class RecordStore:
         """Return the record of an element with these required values, or `None`."""
         return self._records.get(element, {}).get(values)
 
+    def visits(self, instrument: str, exposure: int) -> list[int]:
+        """Return the visits that an exposure is part of, lowest first."""
+        return sorted(
+            int(record.visit)
+            for record in self._records.get("visit_definition", {}).values()
+            if (record.instrument, record.exposure) == (instrument, exposure)
+        )
+
     def static(self) -> Iterable[DimensionRecord]:
         """Iterate over the records that do not change with every exposure."""
         for element in _STATIC:
@@ -96,6 +104,34 @@ class RecordStore:
             dimensions, tuple(known[n] for n in dimensions.data_coordinate_keys)
         )
         return coordinate.expanded(records)
+
+
+class DataIds:
+    """Expanded data IDs by their required values, each expanded once.
+
+    Parameters
+    ----------
+    records
+        Where the records come from.
+    """
+
+    def __init__(self, records: RecordStore) -> None:
+        self._records = records
+        self._expanded: dict[tuple[DimensionGroup, tuple[str | int, ...]], DataCoordinate] = {}
+
+    def expand(self, dimensions: DimensionGroup, values: tuple[str | int, ...]) -> DataCoordinate:
+        """Return the data ID with these required values.
+
+        Raises
+        ------
+        LookupError
+            If a record is not known; the message names it.
+        """
+        found = self._expanded.get((dimensions, values))
+        if found is None:
+            found = self._records.expand(dimensions, **dict(zip(dimensions.required, values, strict=True)))
+            self._expanded[dimensions, values] = found
+        return found
 
 
 def record_to_json(record: DimensionRecord) -> str:

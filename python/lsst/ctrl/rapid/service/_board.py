@@ -8,7 +8,7 @@ import logging
 import time
 from collections import OrderedDict
 
-from ..ingest import RawReady
+from ..ingest import Raw
 from ..model import Outcome, Shard, ShardReport
 from ._status import ExposureStatus
 
@@ -28,7 +28,7 @@ class Board:
         """The exposures, in the order in which they came."""
         return list(self._exposures.values())
 
-    def arrived(self, raw: RawReady, pipeline: str, expected: int, *, ended: bool) -> None:
+    def arrived(self, raw: Raw, pipeline: str, expected: int, *, ended: bool) -> None:
         """A raw of an expected detector has come; ``ended`` if an earlier run has dealt with it."""
         key = (raw.instrument, raw.exposure)
         status = self._exposures.get(key)
@@ -41,7 +41,7 @@ class Board:
                 observation_type=str(record.observation_type),
                 physical_filter=str(record.physical_filter),
                 expected=expected,
-                first_closed=raw.arrival.file_closed,
+                first_closed=raw.file_closed,
             )
             while len(self._exposures) > _EXPOSURES_KEPT:
                 self._exposures.popitem(last=False)
@@ -75,6 +75,7 @@ class Board:
         """A shard's end is in the registry."""
         if report.outcome is Outcome.FAILED:
             _LOG.error("%s failed: %s", shard, report.reason)
+            _LOG.error("Repeat it with: %s", report.repeat)
         status = self._exposures.get((shard.instrument, shard.exposure))
         if status is None:
             return

@@ -6,7 +6,6 @@ __all__ = ("Executor", "Feeder")
 
 import asyncio
 import contextlib
-import datetime
 import logging
 import sys
 import time
@@ -15,22 +14,24 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from .. import __version__
-from ..arrival import DirectoryWatch
+from ..arrival import FoundRaws
 from ..commit import Committed, Committer, Ledger, Registrar
 from ..conductor import Conductor, StepRule
 from ..engine import WorkerPool, WorkerSetup
-from ..ingest import Ingestor
-from ..model import Arrival, InputError, Report
+from ..ingest import Ingestor, RegisteredRaw
+from ..model import Arrival, InputError, Report, observing_day
 from ..monitor import RunFacts, RunRecord, write_report
-from ..plan import RecordStore, record_to_json
+from ..plan import Planner, RecordStore, Step, record_to_json
 from ..publish import FolderPublisher
 from ._board import Board
 from ._compiled import CompiledRun, EndedBefore, compile_run
 from ._flow import PUBLISH, Parts, ShardFlow
 from ._intake import Intake
 from ._outbox import Outbox
+from ._planning import HeadPlanner
 from ._requests import Requests
 from ._settings import RunSettings
+from ._sources import Selection, Sources, select_raws
 from ._status import Status
 
 _LOG = logging.getLogger(__name__)
@@ -38,6 +39,9 @@ _LOG = logging.getLogger(__name__)
 _TICK_SECONDS = 0.25
 _SWITCH_SECONDS = 0.0005
 """How long a thread may hold the interpreter: the committer must not delay what leads to a dispatch."""
+
+_MOST_WAITING = 2000
+"""Raws of the past are told while fewer shards than this wait."""
 
 type Feeder = Callable[[], Awaitable[None]]
 """Sends exposures once the workers are warm, and returns when all were sent."""
@@ -64,8 +68,10 @@ class Executor:
         self._feeder = feeder
         self._started = time.time()
         self._phase = "starting"
-        self._arrivals: asyncio.Queue[Arrival] = asyncio.Queue()
+        self._arrivals: asyncio.Queue[Arrival | RegisteredRaw] = asyncio.Queue()
         self._reading_one = False
+        self._room = asyncio.Event()
+        self._room.set()
         self._tasks: set[asyncio.Task[Any]] = set()
         self._all_sent = False
         self._stopping = False
@@ -73,6 +79,7 @@ class Executor:
         self._unfit: set[str] = set()
         self._all_warm = asyncio.Event()
         self._finished = asyncio.Event()
+        self._reload = asyncio.Event()
         self._broken: BaseException | None = None
         self._parts: Parts | None = None
         self._pool: WorkerPool | None = None
@@ -102,8 +109,14 @@ class Executor:
                     len(ended.ended),
                     settings.output,
                 )
-            watch = DirectoryWatch(settings.watch, self._arrived, polling=settings.polling)
-            watch.check()
+            selection = (
+                await self._loop.run_in_executor(registry, select_raws, settings, compiled, ended)
+                if settings.data_query
+                else None
+            )
+            sources = self._sources = await self._loop.run_in_executor(
+                registry, self._make_sources, compiled, ended
+            )
             committer = self._make_committer(compiled)
             try:
                 await asyncio.to_thread(committer.start)
@@ -111,7 +124,8 @@ class Executor:
                 raise InputError(
                     f"{settings.repository}: the repository cannot be written: {type(err).__name__}: {err}"
                 ) from err
-            parts = self._parts = self._make_parts(compiled, committer, ended)
+            planner = HeadPlanner(compiled, registry)
+            parts = self._parts = self._make_parts(compiled, committer, ended, planner)
             self._pool = WorkerPool(
                 self._worker_setup(compiled),
                 settings.workers,
@@ -126,15 +140,17 @@ class Executor:
             self._phase = "stopping" if self._stopping else "warming the workers"
             stack.push_async_callback(self._pool.close)
             await self._pool.start()
-            await asyncio.to_thread(watch.start)
+            await asyncio.to_thread(sources.start)
             self._spawn(self._read_arrivals())
             self._spawn(self._tick())
             self._spawn(self._refresh_calibrations(registry, compiled))
             if self._feeder is not None:
-                self._spawn(self._feed(self._feeder, watch))
+                self._spawn(self._feed(self._feeder, sources))
+            if selection is not None:
+                self._spawn(self._feed_selection(selection, registry, parts))
             await self._finished.wait()
             self._phase = "committing"
-            await asyncio.to_thread(watch.stop)
+            await asyncio.to_thread(sources.stop)
             await asyncio.to_thread(committer.close)
             await asyncio.sleep(0)  # let what the committer said last be taken in
             await asyncio.gather(*(task for task in self._tasks if task.get_name() == PUBLISH))
@@ -152,6 +168,10 @@ class Executor:
         if self._parts is not None:
             self._parts.conductor.drain()
         self._check_finished()
+
+    def reload(self) -> None:
+        """Read the calibrations anew now; shards that are dispatched once the log says so use them."""
+        self._reload.set()
 
     def abandon(self) -> None:
         """End the worker processes at once; the caller exits without coming back."""
@@ -176,10 +196,12 @@ class Executor:
 
     # Start
 
-    def _make_parts(self, compiled: CompiledRun, committer: Committer, ended: EndedBefore) -> Parts:
+    def _make_parts(
+        self, compiled: CompiledRun, committer: Committer, ended: EndedBefore, planner: HeadPlanner
+    ) -> Parts:
         settings = self._settings
         rules = {
-            name: tuple(StepRule(step.label, step.per_detector, step.after) for step in pipeline.steps)
+            name: tuple(_rule(step) for step in pipeline.steps)
             for name, pipeline in compiled.pipelines.items()
         }
         deadline = settings.gather_deadline or compiled.rapid.gather_deadline
@@ -207,6 +229,18 @@ class Executor:
             publisher=FolderPublisher(settings.work_dir / "published"),
             outbox=Outbox(committer),
             ended_before=ended,
+            planner=planner,
+        )
+
+    def _make_sources(self, compiled: CompiledRun, ended: EndedBefore) -> Sources:
+        return Sources(
+            self._settings,
+            compiled,
+            ended,
+            on_arrival=self._arrived,
+            on_registered=self._arrived,
+            on_unreadable=self._unreadable,
+            has_room=self._room.is_set,
         )
 
     def _make_committer(self, compiled: CompiledRun) -> Committer:
@@ -230,10 +264,9 @@ class Executor:
 
     def _make_runs_of_tonight(self, parts: Parts) -> None:
         """Have the RUNs of the current observing day made while the workers become warm."""
-        # day_obs begins at noon, UTC-12 h, everywhere (SITCOMTN-032).
-        tonight = (datetime.datetime.now(datetime.UTC) - datetime.timedelta(hours=12)).date()
+        tonight = observing_day(time.time())
         for pipeline in parts.compiled.pipelines.values():
-            parts.outbox.submit(parts.requests.run_for(pipeline, int(f"{tonight:%Y%m%d}")))
+            parts.outbox.submit(parts.requests.run_for(pipeline, tonight))
 
     def _worker_setup(self, compiled: CompiledRun) -> WorkerSetup:
         return WorkerSetup(
@@ -280,10 +313,15 @@ class Executor:
         elif len(self._warm) + len(self._unfit) == self._settings.workers:
             self._all_warm.set()
 
-    def _arrived(self, arrival: Arrival) -> None:
-        """Take an arrival in; called in a thread of the watch."""
+    def _arrived(self, arrival: Arrival | RegisteredRaw) -> None:
+        """Take an arrival in; called in a thread of a watch."""
         with contextlib.suppress(RuntimeError):  # the loop is closed: the run is over
             self._loop.call_soon_threadsafe(self._arrivals.put_nowait, arrival)
+
+    def _unreadable(self, found: FoundRaws, reason: str) -> None:
+        """Refuse raws of which the registry does not tell what is needed; called in a thread of a watch."""
+        with contextlib.suppress(RuntimeError):
+            self._loop.call_soon_threadsafe(self._intake.refuse_registered, found, reason)
 
     async def _read_arrivals(self) -> None:
         while True:
@@ -291,7 +329,11 @@ class Executor:
             self._flow.last_activity = time.monotonic()
             if not self._stopping:
                 self._reading_one = True
-                await self._intake.take(arrival)
+                match arrival:
+                    case Arrival():
+                        await self._intake.take(arrival)
+                    case RegisteredRaw():
+                        await self._intake.take_registered(arrival)
                 self._reading_one = False
 
     def _committed(self, committed: Committed) -> None:
@@ -303,6 +345,11 @@ class Executor:
         while True:
             await asyncio.sleep(_TICK_SECONDS)
             now = time.time()
+            waiting = self._parts.conductor.ready + self._arrivals.qsize()
+            if waiting < _MOST_WAITING:
+                self._room.set()
+            else:
+                self._room.clear()
             ready = self._parts.conductor.tick(now)
             if ready:
                 self._flow.ready(ready, now)
@@ -310,17 +357,32 @@ class Executor:
             self._check_finished()
 
     async def _refresh_calibrations(self, registry: ThreadPoolExecutor, compiled: CompiledRun) -> None:
+        """Read the calibrations anew, time and again, and at once when asked to."""
         while True:
-            await asyncio.sleep(self._settings.calibration_ttl)
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._reload.wait(), self._settings.calibration_ttl)
+            asked = self._reload.is_set()
+            self._reload.clear()
             try:
                 await self._loop.run_in_executor(registry, compiled.calibrations.refresh, compiled.butler)
             except Exception:  # noqa: BLE001 -- the registry may be out of reach for a while
                 _LOG.exception("The calibrations could not be read anew; those known stay in use.")
+            else:
+                if asked:
+                    _LOG.info("The calibrations were read anew.")
 
-    async def _feed(self, feeder: Feeder, watch: DirectoryWatch) -> None:
+    async def _feed(self, feeder: Feeder, sources: Sources) -> None:
         await self._all_warm.wait()
         await feeder()
-        await asyncio.to_thread(watch.rescan)
+        await asyncio.to_thread(sources.rescan)
+        self._all_sent = True
+
+    async def _feed_selection(self, selection: Selection, registry: ThreadPoolExecutor, parts: Parts) -> None:
+        for place, detectors in selection.detectors.items():
+            parts.conductor.expect(*place, detectors)
+            await self._room.wait()
+            for raw in await selection.read(place, parts.compiled, registry):
+                self._arrivals.put_nowait(raw)
         self._all_sent = True
 
     # End
@@ -336,7 +398,7 @@ class Executor:
             return
         idle = self._settings.until_idle
         quiet = idle is not None and bool(self._warm) and time.monotonic() - self._flow.last_activity >= idle
-        if not (self._all_sent or quiet):
+        if not (self._all_sent or (quiet and self._sources.caught_up)):
             return
         if self._arrivals.qsize() or self._reading_one or not parts.conductor.idle:
             return
@@ -365,3 +427,13 @@ class Executor:
         if self._settings.report is not None:
             write_report(report, self._settings.report)
         return report
+
+
+def _rule(step: Step) -> StepRule:
+    return StepRule(
+        step.label,
+        per_detector=step.per_detector,
+        after=step.after,
+        per_group=step.per_group,
+        needs_commit=step.planner is Planner.BUILDER,
+    )

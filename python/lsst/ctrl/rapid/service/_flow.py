@@ -5,26 +5,29 @@ from __future__ import annotations
 __all__ = ("Parts", "ShardFlow")
 
 import asyncio
+import contextlib
 import dataclasses
 import logging
 import statistics
 import time
 from collections import deque
-from collections.abc import Callable, Coroutine, Iterable
+from collections.abc import Callable, Coroutine, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 from ..commit import Committed, Ledger, RawItem, RunItem, ShardItem
 from ..conductor import Conductor, Dispatch, Give
-from ..engine import ShardResponse, WorkerLostError, WorkerPool
-from ..ingest import RawReady
+from ..engine import ShardRequest, ShardResponse, WorkerLostError, WorkerPool
+from ..ingest import Raw
 from ..model import Outcome, OutcomeRecord, Shard, ShardReport, Times
 from ..monitor import RunRecord
-from ..plan import CalibrationError
+from ..plan import CalibrationError, Planner, Step
 from ..publish import FolderPublisher
 from ._board import Board
 from ._compiled import CompiledRun, EndedBefore
 from ._outbox import Outbox
+from ._planning import HeadPlanner
+from ._repeat import repeat_command
 from ._requests import Requests
 from ._settings import RunSettings
 
@@ -48,6 +51,7 @@ class Parts:
     publisher: FolderPublisher
     outbox: Outbox
     ended_before: EndedBefore
+    planner: HeadPlanner
 
 
 class ShardFlow:
@@ -78,6 +82,7 @@ class ShardFlow:
         self._pool = pool
         self._spawn = spawn
         self._times: dict[Shard, Times] = {}
+        self._planned: dict[Shard, str] = {}
         self._overheads: deque[float] = deque(maxlen=500)
         self.last_activity = time.monotonic()
 
@@ -86,15 +91,15 @@ class ShardFlow:
         """Median overhead of the latest shards, milliseconds."""
         return statistics.median(self._overheads) if self._overheads else None
 
-    def ready(self, shards: Iterable[Shard], now: float, raw: RawReady | None = None) -> None:
+    def ready(self, shards: Iterable[Shard], now: float, raw: Raw | None = None) -> None:
         """Note that shards can start: those of a raw that has just come, or whose gate has just opened."""
         for shard in shards:
-            first = raw or next(iter(self._parts.requests.raws(shard).values()))
+            first = raw or self._parts.requests.raws(shard)[0]
             opened = raw is None
             self._times[shard] = Times(
                 shutter_closed=first.shutter_closed,
-                file_closed=now if opened else first.arrival.file_closed,
-                seen=now if opened else first.arrival.seen,
+                file_closed=now if opened else first.file_closed,
+                seen=now if opened else first.seen,
                 ready=now,
             )
 
@@ -107,10 +112,24 @@ class ShardFlow:
                     self._spawn(self._run(decision), None)
                 case Give():
                     self._times.setdefault(decision.shard, Times(ready=time.time()))
-                    self._end(decision.shard, Outcome.FAILED, decision.reason, attempt=decision.attempt)
+                    self._give_up(decision)
         self._parts.record.clock.update(self._parts.conductor.free_workers, time.time())
 
-    def shed(self, shard: Shard, raw: RawReady, reason: str) -> None:
+    def _give_up(self, decision: Give) -> None:
+        """End a shard that was lost too often, or that cannot run; what was lost is described from here."""
+        shard, planned = decision.shard, ""
+        if decision.attempt:
+            parts = self._parts
+            planned = self._planned.pop(shard, "")
+            with contextlib.suppress(CalibrationError, LookupError):
+                planned = planned or parts.planner.describe(
+                    parts.requests.make(shard, parts.compiled.expected[shard.instrument])
+                )
+        now = time.time()
+        response = ShardResponse(ok=False, reason=decision.reason, planned=planned, started=now, finished=now)
+        self._end(shard, Outcome.FAILED, decision.reason, decision.attempt, response=response)
+
+    def shed(self, shard: Shard, raw: Raw, reason: str) -> None:
         """End a shard that is not to be run."""
         _LOG.info("%s is shed: %s.", shard, reason)
         self.ready([shard], time.time(), raw)
@@ -118,7 +137,7 @@ class ShardFlow:
 
     async def _run(self, dispatch: Dispatch) -> None:
         parts, shard = self._parts, dispatch.shard
-        tasks = len(parts.compiled.pipelines[shard.pipeline].step(shard.step).tasks)
+        step = parts.compiled.pipelines[shard.pipeline].step(shard.step)
         if shard.detector is None and dispatch.attempt == 1:
             missing = parts.conductor.missing(shard.instrument, shard.exposure)
             parts.record.count_missing(shard, missing)
@@ -129,7 +148,7 @@ class ShardFlow:
             while (run := await parts.requests.wait_for_run(shard)) is not None:
                 parts.outbox.submit(run)
             request = parts.requests.make(shard, parts.compiled.expected[shard.instrument])
-            response = await self._pool.run(dispatch.worker, request, parts.settings.quantum_timeout * tasks)
+            response = await self._call(dispatch, request, step)
         except WorkerLostError as err:
             _LOG.warning("%s: attempt %d was lost: %s.", shard, dispatch.attempt, err)
             now = time.time()
@@ -139,6 +158,25 @@ class ShardFlow:
         except (CalibrationError, LookupError) as err:
             response = ShardResponse(ok=False, reason=str(err), started=now, finished=time.time())
         self._took(dispatch, response)
+
+    async def _call(self, dispatch: Dispatch, request: ShardRequest, step: Step) -> ShardResponse:
+        """Have a shard planned, where its worker cannot do it, and run."""
+        limit = self._parts.settings.quantum_timeout * len(step.tasks)
+        if step.planner is Planner.MEMORY:
+            return await self._pool.run(dispatch.worker, request, limit)
+        started = time.time()
+        try:
+            quanta, described = await self._parts.planner.plan(request)
+        except Exception as err:  # noqa: BLE001 -- whatever upstream's builder says is the shard's reason
+            reason = f"it could not be planned: {type(err).__name__}: {err}"
+            return ShardResponse(ok=False, reason=reason, started=started, finished=time.time())
+        self._planned[dispatch.shard] = described
+        done = {"planned_by": str(step.planner), "planned": described}
+        if not quanta.quanta:
+            return ShardResponse(ok=True, started=started, finished=time.time(), **done)
+        response = await self._pool.run_quanta(dispatch.worker, quanta, limit)
+        self._planned.pop(dispatch.shard, None)
+        return response.model_copy(update=done)
 
     def _took(self, dispatch: Dispatch, response: ShardResponse) -> None:
         """Take in how a shard ended on its worker."""
@@ -168,6 +206,10 @@ class ShardFlow:
         """Hand a shard's end to the committer, and to the report."""
         parts, times = self._parts, self._times.pop(shard)
         run = parts.requests.run_of(shard)
+        repeat = ""
+        if outcome is Outcome.FAILED:
+            pipeline = parts.compiled.pipelines[shard.pipeline]
+            repeat = repeat_command(parts.settings, pipeline, shard, run.run, parts.compiled.inputs)
         planned_by = None if response is None else response.planned_by
         report = ShardReport(
             pipeline=shard.pipeline,
@@ -179,6 +221,7 @@ class ShardFlow:
             worker=worker,
             planned_by=planned_by,
             run=run.run,
+            repeat=repeat,
             overhead=parts.record.overhead(times) if outcome is not Outcome.SHED else None,
             times=times,
         )
@@ -189,13 +232,15 @@ class ShardFlow:
             attempts=attempt,
             worker=worker,
             planned_by=planned_by,
+            planned="" if response is None else response.planned,
+            repeat=repeat,
             times=times,
         )
         parts.outbox.submit(
             ShardItem(
                 shard=shard,
                 run=run,
-                records=next(iter(parts.requests.raws(shard).values())).records,
+                records=parts.requests.records(shard),
                 outcome=ended,
                 outputs=() if response is None else response.outputs,
                 datastore_records={} if response is None else response.datastore_records,
@@ -210,16 +255,32 @@ class ShardFlow:
         match item:
             case ShardItem():
                 self._shard_committed(item, committed)
-            case RawItem() if committed.error:
-                _LOG.error("%s could not be registered: %s", item.path, committed.error)
-                reason = f"it could not be registered: {committed.error}"
-                self._parts.record.refused(self._parts.ledger.refuse(item.path, reason))
+            case RawItem():
+                self._raw_committed(item, committed)
             case RunItem():
                 if committed.error:
                     _LOG.error("RUN %s could not be made: %s", item.run, committed.error)
                 self._parts.requests.run_is_ready(committed)
-            case _:
-                pass
+
+    def _raw_committed(self, item: RawItem, committed: Committed) -> None:
+        parts, data_id = self._parts, item.ref.dataId
+        if committed.error:
+            _LOG.error("%s could not be registered: %s", item.path, committed.error)
+            reason = f"it could not be registered: {committed.error}"
+            parts.record.refused(parts.ledger.refuse(item.path, reason))
+        now = time.time()
+        self.proceed(
+            parts.conductor.raw_committed(
+                str(data_id["instrument"]), int(data_id["exposure"]), int(data_id["detector"]), now
+            ),
+            now,
+        )
+
+    def proceed(self, ready: Sequence[Shard], now: float) -> None:
+        """Take in shards whose gate has opened, and act."""
+        if ready:
+            self.ready(ready, now)
+            self.act()
 
     def _shard_committed(self, item: ShardItem, committed: Committed) -> None:
         record = self._parts.record
@@ -234,6 +295,8 @@ class ShardFlow:
             record.ran_in(item.run.run)
         record.ended(item.shard, report)
         self._parts.board.committed(item.shard, report)
+        now = time.time()
+        self.proceed(self._parts.conductor.committed(item.shard, now), now)
         if self._parts.conductor.is_finished(item.shard.instrument, item.shard.exposure):
             self._parts.outbox.release(item.shard.instrument, item.shard.exposure)
         if committed.uris:

@@ -20,6 +20,7 @@ from ..plan import (
     RecordsMessage,
     Step,
     records_to_message,
+    split_records,
 )
 
 
@@ -46,49 +47,58 @@ class CalibrationTable:
         exported = butler._datastore.export_records(self._calibrations.refs())  # noqa: SLF001 -- as upstream's builder
         self._records = split_records(records_to_message(exported))
 
-    def find(self, step: Step, data_id: DataCoordinate) -> tuple[list[DatasetMessage], RecordsMessage]:
-        """Return the calibrations that a step reads for a data ID, those that there are.
+    def find(
+        self, step: Step, data_ids: Iterable[DataCoordinate]
+    ) -> tuple[list[DatasetMessage], RecordsMessage]:
+        """Return the calibrations that a step reads for a shard's raws, those that there are.
+
+        Parameters
+        ----------
+        step
+            The step.
+        data_ids
+            Expanded data IDs of the raws.
 
         Raises
         ------
         CalibrationError
             If two hold, or none does of a type that a task cannot run without.
         """
-        found: list[DatasetMessage] = []
-        missing: list[str] = []
-        records: list[RecordsMessage] = []
-        for name in step.reads(InputKind.CALIBRATION):
-            ref = self._calibrations.find(name, data_id, data_id.timespan)
-            if ref is None and name in step.required:
-                missing.append(name)
-            if ref is not None:
-                found.append(DatasetMessage.of(ref))
-                records.append(self._records.get(ref.id, {}))
+        names = step.reads(InputKind.CALIBRATION)
+        found: dict[UUID, DatasetMessage] = {}
+        missing: dict[str, str | int] = {}
+        for data_id in data_ids if names else ():
+            for name in names:
+                ref = self._calibrations.find(name, data_id, data_id.timespan)
+                if ref is not None:
+                    found[ref.id] = DatasetMessage.of(ref)
+                elif name in step.required:
+                    missing[name] = data_id.get("physical_filter", "any")
         if missing:
-            physical_filter = data_id.get("physical_filter", "any")
             raise CalibrationError(
                 f"no {', '.join(missing)} is certified in {', '.join(self._inputs)} for this exposure's "
-                f"time, detector and filter ({physical_filter}); certify what is missing"
+                f"time, detector and filter ({', '.join(map(str, set(missing.values())))}); certify what is "
+                "missing"
             )
-        return found, merge_records(records)
+        records = merge_records(self._records.get(identity, {}) for identity in found)
+        return list(found.values()), records
 
 
 class Products:
     """Datasets that later steps of an exposure read, as they were reported by the workers."""
 
     def __init__(self) -> None:
-        self._exposures: dict[tuple[str, int], list[tuple[int | None, DatasetMessage, RecordsMessage]]]
-        self._exposures = {}
+        self._made: dict[tuple[str, int | str], list[tuple[int | None, DatasetMessage, RecordsMessage]]] = {}
 
     def add(self, shard: Shard, outputs: Iterable[DatasetMessage], records: RecordsMessage) -> None:
         """Remember what a shard made."""
-        kept = self._exposures.setdefault((shard.instrument, shard.exposure), [])
+        kept = self._made.setdefault((shard.instrument, shard.group or shard.exposure), [])
         split = split_records(records)
         kept += [(shard.detector, message, split.get(message.id, {})) for message in outputs]
 
-    def forget(self, instrument: str, exposure: int) -> None:
-        """Forget what was made of an exposure."""
-        self._exposures.pop((instrument, exposure), None)
+    def forget(self, instrument: str, of: int | str) -> None:
+        """Forget what was made of an exposure or of a group."""
+        self._made.pop((instrument, of), None)
 
     def add_refs(self, shard: Shard, refs: Iterable[DatasetRef], butler: Butler) -> None:
         """Remember what a shard of an earlier run made."""
@@ -99,26 +109,17 @@ class Products:
     def find(self, shard: Shard, step: Step) -> tuple[list[DatasetMessage], RecordsMessage]:
         """Return what a shard reads of earlier steps: of its own detector, or of all when it is a gather."""
         wanted = set(step.reads(InputKind.EARLIER_STEP))
+        places: list[int | str] = (
+            [*shard.exposures] if shard.group is None else [*shard.exposures, shard.group]
+        )
         found = [
             (message, records)
-            for detector, message, records in self._exposures.get((shard.instrument, shard.exposure), ())
+            for place in places
+            for detector, message, records in self._made.get((shard.instrument, place), ())
             if message.dataset_type in wanted
             and (shard.detector is None or detector in {None, shard.detector})
         ]
         return [message for message, _ in found], merge_records(records for _, records in found)
-
-
-def split_records(message: RecordsMessage) -> dict[UUID, RecordsMessage]:
-    """Return the datastore records of each dataset apart."""
-    split: dict[UUID, RecordsMessage] = {}
-    for datastore, data in message.items():
-        for identity in data["dataset_ids"]:
-            key = UUID(str(identity))
-            tables = {
-                table: {key.hex: rows[key.hex]} for table, rows in data["records"].items() if key.hex in rows
-            }
-            split.setdefault(key, {})[datastore] = {"dataset_ids": [str(key)], "records": tables}
-    return split
 
 
 def merge_records(messages: Iterable[RecordsMessage]) -> RecordsMessage:

@@ -10,8 +10,9 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+from ..arrival import FoundRaws
 from ..commit import RawItem
-from ..ingest import Ingestor, RawReady
+from ..ingest import Ingestor, Raw, RawReady, RegisteredRaw
 from ..instruments import RefusedError
 from ..model import Arrival, Shard
 from ._flow import Parts, ShardFlow
@@ -35,8 +36,8 @@ class Intake:
 
     Notes
     -----
-    Every arrival is refused with a line in the ledger, or its raw is handed to the committer before it
-    is worked on.
+    Every arrival of a file is refused with a line in the ledger, or its raw is handed to the committer before
+    it is worked on.  A raw that is registered already is worked on as it is.
     """
 
     def __init__(
@@ -65,48 +66,91 @@ class Intake:
             _LOG.exception("%s could not be read.", arrival.path)
             self._refuse(arrival.path, f"it could not be read: {type(err).__name__}: {err}")
 
+    async def take_registered(self, raw: RegisteredRaw) -> None:
+        """Take in a raw that the registry has already."""
+        try:
+            await self._ready(raw)
+        except Exception as err:  # noqa: BLE001 -- one raw's fault must not end the run
+            _LOG.exception("%s could not be taken in.", raw.ref)
+            found = FoundRaws(raw.instrument, raw.exposure, frozenset([raw.detector]))
+            self.refuse_registered(found, f"{type(err).__name__}: {err}")
+
+    def refuse_registered(self, found: FoundRaws, reason: str) -> None:
+        """Refuse registered raws of which the registry does not tell what is needed."""
+        detectors = ", ".join(map(str, sorted(found.detectors)))
+        what = f"{found.instrument} exposure {found.exposure} detector(s) {detectors}"
+        self._refuse(Path(what), f"what is registered of it cannot be read: {reason}")
+
     def _refuse(self, path: Path, reason: str) -> None:
         _LOG.error("%s is refused: %s", path, reason)
         self.refused += 1
         self._parts.record.refused(self._parts.ledger.refuse(path, reason))
 
-    async def _ready(self, raw: RawReady) -> None:
+    async def _ready(self, raw: Raw) -> None:
         parts = self._parts
-        if raw.instrument not in parts.compiled.expected:
+        if isinstance(raw, RawReady) and raw.instrument not in parts.compiled.expected:
             self._refuse(raw.arrival.path, f"this run takes no raws of {raw.instrument}")
             return
         before = parts.requests.add(raw)
         if before is not None:
-            if before.arrival.path != raw.arrival.path:
-                self._refuse(
-                    raw.arrival.path, f"it is the same raw as {before.arrival.path}, which came before"
-                )
+            self._came_before(raw, before)
             return
+        item = self._item(raw)
         expected = parts.compiled.expected[raw.instrument]
         pipeline = parts.compiled.choose(raw)
         if pipeline is None or raw.detector not in expected:
-            parts.outbox.submit(self._item(raw))
+            if item is not None:
+                parts.outbox.submit(item)
             self._shed(raw, None if pipeline is None else pipeline.name)
             return
         ended = await self._count_ended(raw, pipeline.name)
-        if parts.settings.transfer == "move":
-            parts.outbox.defer(raw.instrument, raw.exposure, self._item(raw))
-        elif not ended:
-            parts.outbox.submit(self._item(raw))
-        parts.board.arrived(raw, pipeline.name, len(expected), ended=ended)
+        if item is not None and parts.settings.transfer == "move":
+            parts.outbox.defer(raw.instrument, raw.exposure, item)
+        elif item is not None and not ended:
+            parts.outbox.submit(item)
+        awaited = parts.conductor.expected(raw.instrument, raw.exposure)
+        parts.board.arrived(raw, pipeline.name, len(awaited), ended=ended)
         now = time.time()
-        newness = raw.shutter_closed or raw.arrival.file_closed
-        ready = parts.conductor.raw(pipeline.name, raw.instrument, raw.exposure, raw.detector, now, newness)
+        newness = raw.shutter_closed or raw.file_closed
+        ready = parts.conductor.raw(
+            pipeline.name,
+            raw.instrument,
+            raw.exposure,
+            raw.detector,
+            now,
+            newness,
+            raw.group,
+            raw.group_size,
+        )
         self._flow.ready([s for s in ready if s.detector is not None], now, raw)
         self._flow.ready([s for s in ready if s.detector is None], now)
+        if ended or item is None:
+            self._flow.proceed(
+                parts.conductor.raw_committed(raw.instrument, raw.exposure, raw.detector, now), now
+            )
         if parts.conductor.is_finished(raw.instrument, raw.exposure):
             parts.outbox.release(raw.instrument, raw.exposure)
         self._flow.act()
 
-    def _item(self, raw: RawReady) -> RawItem:
-        return RawItem(raw.ref, raw.arrival.path, raw.formatter, self._parts.settings.transfer, raw.records)
+    def _came_before(self, raw: Raw, before: Raw) -> None:
+        """Refuse a second file of a raw; what the registry has is the same raw, whichever was first."""
+        match raw, before:
+            case RawReady(), RawReady() if raw.arrival.path != before.arrival.path:
+                self._refuse(
+                    raw.arrival.path, f"it is the same raw as {before.arrival.path}, which came before"
+                )
+            case _:
+                _LOG.debug("%s came before.", raw.ref)
 
-    async def _count_ended(self, raw: RawReady, pipeline: str) -> bool:
+    def _item(self, raw: Raw) -> RawItem | None:
+        """Return what registers a raw; nothing of one that is registered already."""
+        if not isinstance(raw, RawReady):
+            return None
+        return RawItem(
+            raw.ref, raw.arrival.path, raw.formatter, self._parts.settings.transfer, raw.to_register
+        )
+
+    async def _count_ended(self, raw: Raw, pipeline: str) -> bool:
         """Tell the conductor what an earlier run ended of this detector and of its exposure.
 
         Returns
@@ -118,7 +162,8 @@ class Intake:
         ended = False
         for step in parts.compiled.pipelines[pipeline].steps:
             detector = raw.detector if step.per_detector else None
-            shard = Shard(pipeline, step.label, raw.instrument, raw.exposure, detector)
+            group = raw.group if step.per_group else None
+            shard = Shard(pipeline, step.label, raw.instrument, raw.exposure, detector, group)
             run = parts.ended_before.ended.get(shard.key)
             if run is None:
                 continue
@@ -130,7 +175,7 @@ class Intake:
                 )
         return ended
 
-    def _shed(self, raw: RawReady, pipeline: str | None) -> None:
+    def _shed(self, raw: Raw, pipeline: str | None) -> None:
         """End a raw that is not to be worked on."""
         pipelines = self._parts.compiled.pipelines
         name = pipeline or next(iter(pipelines))

@@ -5,15 +5,24 @@ from __future__ import annotations
 __all__ = ("Requests",)
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable
 
+from lsst.daf.butler import DimensionRecord
 from lsst.utils.introspection import get_full_type_name
 
 from ..commit import Committed, RunItem
 from ..engine import RawMessage, ShardRequest
-from ..ingest import RawReady
+from ..ingest import Raw, RawReady, RegisteredRaw
 from ..model import Shard
-from ..plan import CompiledPipeline, DatasetMessage, InputKind, RecordsMessage, record_to_json, run_name
+from ..plan import (
+    CompiledPipeline,
+    DatasetMessage,
+    InputKind,
+    Planner,
+    RecordsMessage,
+    record_to_json,
+    run_name,
+)
 from ._compiled import CompiledRun
 from ._inputs import Products, merge_records
 
@@ -39,12 +48,12 @@ class Requests:
         self._compiled = compiled
         self._output = output
         self._is_active = is_active
-        self._raws: dict[tuple[str, int], dict[int, RawReady]] = {}
+        self._raws: dict[tuple[str, int], dict[int, Raw]] = {}
         self.products = Products()
         self._run_inputs: dict[str, tuple[tuple[DatasetMessage, ...], RecordsMessage]] = {}
         self._run_ready: dict[str, asyncio.Event] = {}
 
-    def add(self, raw: RawReady) -> RawReady | None:
+    def add(self, raw: Raw) -> Raw | None:
         """Remember a raw; returns the one of the same data ID that was there before, which stays."""
         place = (raw.instrument, raw.exposure)
         if place not in self._raws:
@@ -60,18 +69,28 @@ class Requests:
         if len(self._raws) >= _EXPOSURES_KEPT:
             oldest = next((place for place in self._raws if not self._is_active(*place)), None)
             if oldest is not None:
-                del self._raws[oldest]
-                self.products.forget(*oldest)
+                raw = next(iter(self._raws.pop(oldest).values()))
+                self.products.forget(raw.instrument, raw.exposure)
+                self.products.forget(raw.instrument, raw.group)
 
-    def raws(self, shard: Shard) -> Mapping[int, RawReady]:
-        """Return the raws of a shard by detector: one, or all that have come of its exposure."""
-        raws = self._raws[shard.instrument, shard.exposure]
-        return raws if shard.detector is None else {shard.detector: raws[shard.detector]}
+    def raws(self, shard: Shard) -> list[Raw]:
+        """Return the raws of a shard that have come, of its newest exposure first."""
+        return [
+            raw
+            for exposure in reversed(shard.exposures)
+            for detector, raw in self._raws[shard.instrument, exposure].items()
+            if shard.detector is None or detector == shard.detector
+        ]
+
+    def records(self, shard: Shard) -> tuple[DimensionRecord, ...]:
+        """Return all dimension records of a shard's exposures."""
+        # Raws of an exposure share one tuple, or a few: looking at each record of each raw would take long.
+        distinct = {id(raw.to_register): raw.to_register for raw in self.raws(shard)}
+        return _unique(record for records in distinct.values() for record in records)
 
     def run_of(self, shard: Shard) -> RunItem:
-        """Return the RUN that a shard writes to."""
-        raws = self._raws[shard.instrument, shard.exposure]
-        return self.run_for(self._compiled.pipelines[shard.pipeline], next(iter(raws.values())).day_obs)
+        """Return the RUN that a shard writes to: that of its newest exposure's day."""
+        return self.run_for(self._compiled.pipelines[shard.pipeline], self.raws(shard)[0].day_obs)
 
     def run_for(self, pipeline: CompiledPipeline, day_obs: int) -> RunItem:
         """Return the RUN of a pipeline for an observing day."""
@@ -86,14 +105,15 @@ class Requests:
         self._run_ready.setdefault(run, asyncio.Event()).set()
 
     async def wait_for_run(self, shard: Shard) -> RunItem | None:
-        """Wait until the RUN of a shard has what its tasks are constructed with; most pipelines need nothing.
+        """Wait until the RUN of a shard has what its planning or its tasks need; most shards need nothing.
 
         Returns
         -------
         run
             The RUN, if nobody has asked for it to be made: the caller must, and then wait again.
         """
-        if not self._compiled.pipelines[shard.pipeline].init_inputs:
+        pipeline = self._compiled.pipelines[shard.pipeline]
+        if not pipeline.init_inputs and pipeline.step(shard.step).planner is Planner.MEMORY:
             return None
         run = self.run_of(shard)
         if run.run not in self._run_ready:
@@ -108,28 +128,31 @@ class Requests:
         Raises
         ------
         CalibrationError
-            If two calibrations hold for the exposure.
+            If two calibrations hold for the exposure, or none does that a task needs.
         LookupError
             If a dimension record is missing.
         """
-        pipeline: CompiledPipeline = self._compiled.pipelines[shard.pipeline]
-        step = pipeline.step(shard.step)
-        raws = {number: raw for number, raw in self.raws(shard).items() if number in expected}
-        first = next(iter(raws.values()))
-        data_id = first.ref.dataId.subset(step.dimensions)
-        calibrations, calibration_records = self._compiled.calibrations.find(step, data_id)
+        step = self._compiled.pipelines[shard.pipeline].step(shard.step)
+        raws = [raw for raw in self.raws(shard) if raw.detector in expected]
+        calibrations, calibration_records = self._compiled.calibrations.find(
+            step, (raw.ref.dataId for raw in raws)
+        )
         products, product_records = self.products.find(shard, step)
         run = self.run_of(shard).run
         init_inputs, init_records = self._run_inputs.get(run, ((), {}))
-        triggers = raws.values() if step.reads(InputKind.TRIGGER) else ()
+        triggers = raws if step.reads(InputKind.TRIGGER) else ()
+        registered = [raw for raw in triggers if isinstance(raw, RegisteredRaw)]
         return ShardRequest(
             pipeline=shard.pipeline,
             step=shard.step,
             instrument=shard.instrument,
             exposure=shard.exposure,
             detector=shard.detector,
+            group=shard.group,
+            others=shard.others,
+            detectors=() if shard.detector is not None else tuple({raw.detector: None for raw in raws}),
             run=run,
-            dimension_records=tuple(record_to_json(record) for record in first.records),
+            dimension_records=tuple(map(record_to_json, _unique(r for raw in raws for r in raw.records))),
             raws=tuple(
                 RawMessage(
                     dataset=DatasetMessage.of(raw.ref),
@@ -137,7 +160,25 @@ class Requests:
                     formatter=get_full_type_name(raw.formatter),
                 )
                 for raw in triggers
+                if isinstance(raw, RawReady)
             ),
-            inputs=(*calibrations, *products, *init_inputs),
-            datastore_records=merge_records([calibration_records, product_records, init_records]),
+            inputs=(
+                *calibrations,
+                *products,
+                *init_inputs,
+                *(DatasetMessage.of(raw.ref) for raw in registered),
+            ),
+            datastore_records=merge_records(
+                [
+                    calibration_records,
+                    product_records,
+                    init_records,
+                    *(raw.datastore_records for raw in registered),
+                ]
+            ),
         )
+
+
+def _unique(records: Iterable[DimensionRecord]) -> tuple[DimensionRecord, ...]:
+    unique = {(record.definition.name, record.dataId.required_values): record for record in records}
+    return tuple(unique.values())

@@ -16,12 +16,20 @@ class RunSettings(Model):
 
     repository: str
     pipeline: Path
+    labels: tuple[str, ...] = ()
+    """Tasks, subsets and steps of the pipeline, and of its companions, that are run; all when empty."""
     instruments: tuple[str, ...] = ()
     """Those whose raws are taken; all of the repository when empty."""
     inputs: tuple[str, ...] = ()
     """Input collections; ``{instrument}/defaults`` of each instrument when empty."""
     output: str = "rapid"
     watch: tuple[Path, ...] = ()
+    watch_butler: bool = False
+    """Whether raws that somebody else registers are taken."""
+    since: int | None = None
+    """Observing day from which on registered raws are taken; the day before the current one when `None`."""
+    data_query: str = ""
+    """Butler expression that selects registered raws: the run takes these and no others, and then ends."""
     polling: bool = False
     transfer: TransferMode = "direct"
     workers: int = pydantic.Field(default=1, ge=1)

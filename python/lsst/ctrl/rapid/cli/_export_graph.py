@@ -1,0 +1,48 @@
+"""``rapid-exec export-graph``: the quantum graph of what was run."""
+
+from __future__ import annotations
+
+__all__ = ("export_graph",)
+
+from pathlib import Path
+
+import click
+
+from lsst.daf.butler import Butler
+
+from ..commit import export_graph as export
+from ..model import InputError
+from ._main import start_logging
+from ._options import log_level
+
+
+@click.command()
+@click.argument("run")
+@click.option("-b", "--butler-config", "repository", required=True, help="Repository.")
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="File to write; it must end with .qg.  [default: made of the RUN's name]",
+)
+@log_level
+def export_graph(run: str, repository: str, output: Path | None, log_level: str) -> None:
+    """Write the quantum graph of what was run in RUN, for 'pipetask report' and other tools of upstream.
+
+    The graph has every quantum that was planned, also those that failed or were blocked by a failure.
+    """
+    start_logging(log_level)
+    path = output or Path(f"{run.replace('/', '_')}.qg")
+    if path.suffix != ".qg":
+        raise InputError(f"{path}: a quantum graph's file name ends with .qg.")
+    try:
+        butler = Butler.from_config(repository, writeable=False)
+    except (FileNotFoundError, RuntimeError) as err:
+        raise InputError(f"{repository}: the repository cannot be opened: {err}") from None
+    with butler:
+        graph = export(butler, run)
+    # Upstream tells formats by suffix, so the temporary name keeps it.
+    temporary = path.with_name(f".{path.stem}.tmp.qg")
+    graph.write(str(temporary))
+    temporary.replace(path)
+    click.echo(f"{len(graph.quantum_datasets)} quanta of {run} are in {path}.")

@@ -1,0 +1,17 @@
+"""Imported by the fork server: what workers and the simulated camera need, so that none imports it again."""
+
+from __future__ import annotations
+
+from .._startup import uncollected
+
+with uncollected():
+    # Upstream imports these at the first table, plot or upload.
+    import matplotlib.backends.backend_agg  # noqa: F401
+    import pandas  # noqa: F401
+    import requests  # noqa: F401
+
+    from lsst.daf.butler.delegates import arrowtable  # noqa: F401
+    from lsst.daf.butler.formatters import parquet  # noqa: F401
+
+    from .. import channels, engine  # noqa: F401
+    from . import _simulate  # noqa: F401

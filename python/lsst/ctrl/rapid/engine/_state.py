@@ -1,0 +1,291 @@
+"""What a worker keeps from one shard to the next, and how it runs one."""
+
+from __future__ import annotations
+
+__all__ = ("WorkerSetup",)
+
+import dataclasses
+import logging
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from uuid import UUID
+
+from lsst.daf.butler import (
+    ButlerConfig,
+    DatasetRef,
+    DatasetType,
+    FileDataset,
+    StorageClassFactory,
+)
+from lsst.daf.butler._standalone_datastore import instantiate_standalone_datastore
+from lsst.daf.butler.datastore import Datastore
+from lsst.daf.butler.datastore.record_data import DatastoreRecordData
+from lsst.daf.butler.datastores.fileDatastore import FileDatastore
+from lsst.pipe.base import TaskFactory
+
+from ..plan import (
+    CompiledPipeline,
+    DatasetMessage,
+    InputKind,
+    PlannedQuantum,
+    RecordStore,
+    ShardInputs,
+    describe_quanta,
+    instantiate,
+    records_from_json,
+    records_from_message,
+    records_to_message,
+)
+from ._butler import ObjectCache, ShardButler
+from ._execution import all_refs, execute_quanta
+from ._explicit import QuantaRequest
+from ._messages import RawMessage, ShardRequest, ShardResponse
+
+_LOG = logging.getLogger(__name__)
+
+
+@dataclasses.dataclass(frozen=True)
+class WorkerSetup:
+    """What every worker is given once.
+
+    Attributes
+    ----------
+    repository
+        Butler configuration or root.
+    pipelines
+        The compiled pipelines; those without steps take explicit quanta only.
+    static_records
+        Dimension records that do not change with every exposure, serialised.
+    shared
+        Names of the dataset types whose objects no task modifies.
+    cache_bytes
+        Memory for calibrations, bytes.
+    """
+
+    repository: str
+    pipelines: tuple[CompiledPipeline, ...]
+    static_records: tuple[str, ...]
+    shared: frozenset[str]
+    cache_bytes: float
+
+
+class WorkerState:
+    """Everything that outlives a shard.
+
+    Parameters
+    ----------
+    setup
+        What the worker was given.
+
+    Notes
+    -----
+    All methods must be called from the thread that constructs it: the datastore keeps its records in a
+    database of that thread.
+    """
+
+    def __init__(self, setup: WorkerSetup) -> None:
+        self._pipelines = {pipeline.name: pipeline for pipeline in setup.pipelines}
+        self._dataset_types = {pipeline.name: pipeline.dataset_types for pipeline in setup.pipelines}
+        self._calibrations = {pipeline.name: _calibrations(pipeline) for pipeline in setup.pipelines}
+        universe = next(pipeline.graph.universe for pipeline in setup.pipelines)
+        assert universe is not None, "A compiled pipeline is resolved."
+        config = ButlerConfig(setup.repository)
+        self._datastore, self._database = instantiate_standalone_datastore(config, universe)
+        self._datastore._set_trust_mode(True)  # noqa: SLF001 -- what QuantumBackedButler.initialize does
+        self._storage_classes = StorageClassFactory()
+        self._storage_classes.addFromConfig(config)
+        self._records = RecordStore(universe, records_from_json(setup.static_records, universe))
+        self._shared = setup.shared
+        self._cache = ObjectCache(setup.cache_bytes)
+        self._known: set[UUID] = set()
+        self._task_factory = TaskFactory()
+        for pipeline in setup.pipelines:
+            for node in pipeline.graph.dataset_types.values():
+                _import_what_is_used(node.dataset_type, self._datastore, self._storage_classes)
+
+    def run(self, request: ShardRequest, started: float) -> ShardResponse:
+        """Make a shard's quanta and run them.
+
+        Parameters
+        ----------
+        request
+            The shard.
+        started
+            When it reached this worker, UNIX seconds.
+        """
+        new_records = records_from_json(request.dimension_records, self._records.universe)
+        self._records.add(new_records)
+        temporary: list[DatasetRef] = []
+        try:
+            planned = self._plan(request, temporary)
+            if planned is None:
+                return ShardResponse(
+                    ok=False, reason=f"{request.shard} has no inputs.", started=started, finished=time.time()
+                )
+            step = self._pipelines[request.pipeline].step(request.step)
+            cached = frozenset(step.reads(InputKind.CALIBRATION))
+            response = self._run(request.pipeline, planned, cached, temporary, started)
+            update = {"planned_by": "memory", "planned": describe_quanta(planned)}
+            return response.model_copy(update=update)
+        finally:
+            self._forget(temporary)
+            self._records.discard(new_records)
+
+    def run_quanta(self, request: QuantaRequest, started: float) -> ShardResponse:
+        """Run quanta that were planned elsewhere.
+
+        Parameters
+        ----------
+        request
+            The quanta.
+        started
+            When they reached this worker, UNIX seconds.
+        """
+        temporary: list[DatasetRef] = []
+        try:
+            planned = self._take(request, temporary)
+            cached = self._calibrations[request.pipeline]
+            return self._run(
+                request.pipeline,
+                planned,
+                cached,
+                temporary,
+                started,
+                raise_on_partial_outputs=request.raise_on_partial_outputs,
+            )
+        finally:
+            self._forget(temporary)
+
+    def _plan(self, request: ShardRequest, temporary: list[DatasetRef]) -> list[PlannedQuantum] | None:
+        """Make a shard's quanta; `None` if it has no inputs."""
+        pipeline = self._pipelines[request.pipeline]
+        step = pipeline.step(request.step)
+        dataset_types = self._dataset_types[request.pipeline]
+        calibrations = frozenset(step.reads(InputKind.CALIBRATION))
+        refs = request.refs(dataset_types, self._records)
+        temporary += [ref for name, found in refs.items() if name not in calibrations for ref in found]
+        records = records_from_message(request.datastore_records)
+        by_id = {ref.id: ref for found in refs.values() for ref in found}
+        unregistered = [(message, by_id[message.dataset.id]) for message in request.raws]
+        self._import_records(by_id.keys() - {message.dataset.id for message, _ in unregistered}, records)
+        raws = self._ingest_raws(unregistered)
+        if raws:
+            records = DatastoreRecordData.merge_mappings(records, self._datastore.export_records(raws))
+        inputs = ShardInputs(refs, records)
+        planned = instantiate(pipeline.graph, step, request.shard, request.run, inputs, self._records)
+        return planned if planned or any(refs.values()) else None
+
+    def _take(self, request: QuantaRequest, temporary: list[DatasetRef]) -> list[PlannedQuantum]:
+        """Return the quanta of a request, their inputs known to the datastore."""
+        tasks = self._pipelines[request.pipeline].graph.tasks
+        dataset_types = self._dataset_types[request.pipeline]
+        planned = [PlannedQuantum(given.id, tasks[given.label], given.quantum) for given in request.quanta]
+        refs = {
+            ref.id: _registered(ref, dataset_types)
+            for ref in (
+                *all_refs(p.quantum.inputs.values() for p in planned),
+                *(ref for p in planned for ref in p.quantum.initInputs.values()),
+            )
+        }
+        calibrations = self._calibrations[request.pipeline]
+        temporary += [ref for ref in refs.values() if ref.datasetType.name not in calibrations]
+        records = DatastoreRecordData.merge_mappings(
+            records_from_message(request.datastore_records), *(p.quantum.datastore_records for p in planned)
+        )
+        self._import_records(refs.keys(), records)
+        self._ingest_raws((message, refs[message.dataset.id]) for message in request.raws)
+        return planned
+
+    def _run(
+        self,
+        pipeline: str,
+        planned: Sequence[PlannedQuantum],
+        cached: frozenset[str],
+        temporary: list[DatasetRef],
+        started: float,
+        *,
+        raise_on_partial_outputs: bool = True,
+    ) -> ShardResponse:
+        """Run quanta whose inputs the datastore knows; what they wrote is added to ``temporary``."""
+        butler = ShardButler(
+            {ref.id for ref in all_refs(p.quantum.inputs.values() for p in planned)}
+            | {ref.id for p in planned for ref in p.quantum.initInputs.values()},
+            {ref.id for ref in all_refs(p.quantum.outputs.values() for p in planned)},
+            self._records.universe,
+            self._datastore,
+            self._storage_classes,
+            self._dataset_types[pipeline],
+            cached=cached,
+            shared=self._shared,
+            cache=self._cache,
+        )
+        executed = execute_quanta(
+            planned, butler, self._task_factory, raise_on_partial_outputs=raise_on_partial_outputs
+        )
+        written = butler.written
+        temporary += written
+        return ShardResponse(
+            ok=not executed.reason,
+            reason=executed.reason,
+            started=started,
+            finished=time.time(),
+            quanta=executed.times,
+            reports=executed.reports,
+            outputs=tuple(DatasetMessage.of(ref) for ref in written),
+            datastore_records=records_to_message(self._datastore.export_records(written)),
+        )
+
+    def _import_records(self, ids: Iterable[UUID], records: Mapping[str, DatastoreRecordData]) -> None:
+        """Tell the datastore where the inputs are; calibrations stay known, so that they are told once."""
+        new = set(ids) - self._known
+        subsets = {name: data.subset(new) for name, data in records.items()}
+        self._datastore.import_records({name: data for name, data in subsets.items() if data is not None})
+        self._known |= new
+
+    def _ingest_raws(self, raws: Iterable[tuple[RawMessage, DatasetRef]]) -> list[DatasetRef]:
+        """Tell the datastore where the raws are."""
+        datasets = [
+            FileDataset(path=message.path, refs=[ref], formatter=message.formatter) for message, ref in raws
+        ]
+        if datasets:
+            self._datastore.ingest(*datasets, transfer="direct")
+        return [ref for dataset in datasets for ref in dataset.refs]
+
+    def _forget(self, refs: list[DatasetRef]) -> None:
+        self._datastore.forget(refs)
+        self._known.difference_update(ref.id for ref in refs)
+
+
+def _calibrations(pipeline: CompiledPipeline) -> frozenset[str]:
+    """Return the names of the calibrations that a pipeline's tasks look up: each serves many quanta."""
+    return frozenset(
+        edge.parent_dataset_type_name
+        for node in pipeline.graph.tasks.values()
+        for edge in node.prerequisite_inputs.values()
+        if pipeline.graph.dataset_types[edge.parent_dataset_type_name].dataset_type.isCalibration()
+    )
+
+
+def _registered(ref: DatasetRef, dataset_types: Mapping[str, DatasetType]) -> DatasetRef:
+    """Return an input in the repository's definition, without a component or another storage class."""
+    if ref.isComponent():
+        ref = ref.makeCompositeRef()
+    dataset_type = dataset_types[ref.datasetType.name]
+    if ref.datasetType == dataset_type:
+        return ref
+    return ref.overrideStorageClass(dataset_type.storageClass)
+
+
+def _import_what_is_used(
+    dataset_type: DatasetType, datastore: Datastore, storage_classes: StorageClassFactory
+) -> None:
+    """Import what a first read or write of this type would import: Python types, formatters, converters."""
+    storage_class = dataset_type.storageClass
+    try:
+        storage_class.can_convert(storage_classes.getStorageClass("StructuredDataDict"))
+    except ImportError:
+        _LOG.debug("The Python type of %s is not here.", storage_class)
+        return
+    for store in getattr(datastore, "datastores", [datastore]):
+        if isinstance(store, FileDatastore):
+            store.formatterFactory.getFormatterClass(dataset_type)

@@ -1,0 +1,79 @@
+"""The command that repeats a shard with plain ``pipetask``."""
+
+from __future__ import annotations
+
+__all__ = ("repeat_command",)
+
+import getpass
+import shlex
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from ..model import Shard
+from ..plan import CompiledPipeline, InputKind
+from ._settings import RunSettings
+
+
+def repeat_command(
+    settings: RunSettings, pipeline: CompiledPipeline, shard: Shard, run: str, inputs: Sequence[str]
+) -> str:
+    """Return the command that repeats a shard with plain ``pipetask``, into a RUN of its own.
+
+    Parameters
+    ----------
+    settings
+        What the run was told.
+    pipeline
+        The shard's pipeline.
+    shard
+        The shard.
+    run
+        Its RUN; the products of earlier steps are read from there.
+    inputs
+        Input collections.
+
+    Notes
+    -----
+    It is for a shell, and finds what this process found: the same environment (PYTHONPATH) is needed.
+    """
+    step = pipeline.step(shard.step)
+    # Steps that were inferred are unknown to upstream.
+    labels = (step.label,) if pipeline.declared_steps else step.tasks
+    assert pipeline.source is not None, "A pipeline that is run was read from a file."
+    path = pipeline.source.path.resolve()
+    where = [f"instrument='{shard.instrument}'"]
+    if shard.group is None:
+        where.append(f"exposure={shard.exposure}")
+    else:
+        where.append(f"group='{shard.group}'")
+    if shard.detector is not None:
+        where.append(f"detector={shard.detector}")
+    elif settings.detectors and "detector" in step.data_dimensions:
+        where.append(f"detector IN ({','.join(map(str, settings.detectors))})")
+    collections = [run, *inputs] if step.reads(InputKind.EARLIER_STEP) else [*inputs]
+    of = shard.group or shard.exposure
+    name = "-".join(map(str, [step.label, of, *([] if shard.detector is None else [shard.detector])]))
+    words = [
+        "pipetask", "run", "-b", _absolute(settings.repository), "-p", f"{path}#{','.join(labels)}",
+        "-i", ",".join(dict.fromkeys(collections)),
+        "--output-run", f"u/{_user()}/repeat/{name}/{time.strftime('%Y%m%dT%H%M%S', time.gmtime())}",
+    ]  # fmt: skip
+    return f"{shlex.join(words)} -d {_quoted(' AND '.join(where))}"
+
+
+def _quoted(where: str) -> str:
+    """Quote an expression, which is full of single quotes, as a person would."""
+    return shlex.quote(where) if set(where) & set('"\\$`!') else f'"{where}"'
+
+
+def _absolute(repository: str) -> str:
+    path = Path(repository)
+    return str(path.resolve()) if path.exists() else repository
+
+
+def _user() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return "nobody"

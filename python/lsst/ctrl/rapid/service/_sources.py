@@ -1,0 +1,180 @@
+"""Where raws come from: watched folders, the watched repository, or a selection of what is registered."""
+
+from __future__ import annotations
+
+__all__ = ("Selection", "Sources", "select_raws")
+
+import asyncio
+import dataclasses
+import functools
+import logging
+import time
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+
+import sqlalchemy.exc
+
+from lsst.daf.butler import Butler
+
+from ..arrival import ButlerWatch, DirectoryWatch, FoundRaws, Lookout
+from ..ingest import RegisteredRaw, check_instrument_classes, read_registered, select_registered
+from ..model import Arrival, InputError, observing_day
+from ._compiled import CompiledRun, EndedBefore
+from ._settings import RunSettings
+
+_LOG = logging.getLogger(__name__)
+
+_AWAY_SECONDS = 5.0
+
+
+class Sources:
+    """The watches of a run.
+
+    Parameters
+    ----------
+    settings, compiled, ended
+        What the run is told, and what it knows.
+    on_arrival
+        Called in a thread of a watch for every file.
+    on_registered
+        Called in a thread of a watch for every raw that is registered.
+    on_unreadable
+        Called in a thread of a watch for raws of which the registry does not tell what is needed.
+    has_room
+        Tells whether raws of the past may be told now.
+    """
+
+    def __init__(
+        self,
+        settings: RunSettings,
+        compiled: CompiledRun,
+        ended: EndedBefore,
+        on_arrival: Callable[[Arrival], None],
+        on_registered: Callable[[RegisteredRaw], None],
+        on_unreadable: Callable[[FoundRaws, str], None],
+        has_room: Callable[[], bool],
+    ) -> None:
+        self._compiled = compiled
+        self._ended = ended
+        self._on_registered = on_registered
+        self._folders = DirectoryWatch(settings.watch, on_arrival, polling=settings.polling)
+        self._folders.check()
+        self._butler: ButlerWatch | None = None
+        if settings.watch_butler:
+            check_instrument_classes(compiled.butler, compiled.instruments)
+            since = settings.since or observing_day(time.time(), before=1)
+            _LOG.info("Raws in the repository since day_obs %d that have no outcome are taken.", since)
+            lookouts = [
+                Lookout(name, compiled.inputs, since, compiled.expected[name], self._is_ended)
+                for name in compiled.instruments
+            ]
+            repository = settings.repository
+            self._butler = ButlerWatch(
+                lambda: Butler.from_config(repository, writeable=False),
+                lookouts,
+                self._found,
+                on_unreadable,
+                has_room=has_room,
+            )
+
+    @property
+    def caught_up(self) -> bool:
+        """Whether what was there at the start has been told."""
+        return self._butler is None or self._butler.caught_up
+
+    def start(self) -> None:
+        """Begin to watch, then tell what is there already."""
+        self._folders.start()
+        if self._butler is not None:
+            self._butler.start()
+
+    def rescan(self) -> None:
+        """Tell the files that were not told yet before this returns."""
+        self._folders.rescan()
+
+    def stop(self) -> None:
+        """Stop; nothing is told after this returns."""
+        self._folders.stop()
+        if self._butler is not None:
+            self._butler.stop()
+
+    def _found(self, butler: Butler, found: FoundRaws) -> None:
+        now = time.time()
+        place = found.instrument, found.exposure
+        for raw in read_registered(butler, *place, found.detectors, self._compiled.inputs, now):
+            self._on_registered(raw)
+
+    def _is_ended(self, found: FoundRaws) -> bool:
+        """Tell whether raws that are there at the start need not be told: all was made of them before."""
+        place = found.instrument, found.exposure
+        expected = self._compiled.expected[found.instrument]
+        return any(
+            self._ended.has_gathers(pipeline, *place)
+            and all(self._ended.has_detector(pipeline, *place, one) for one in found.detectors & expected)
+            and all(self._ended.was_shed(pipeline, *place, one) for one in found.detectors - expected)
+            for pipeline in self._compiled.pipelines.values()
+        )
+
+
+@dataclasses.dataclass(frozen=True)
+class Selection:
+    """Registered raws that a run was asked for.
+
+    Attributes
+    ----------
+    detectors
+        Detectors by instrument and exposure, newest first.
+    """
+
+    detectors: Mapping[tuple[str, int], frozenset[int]]
+
+    async def read(
+        self, place: tuple[str, int], compiled: CompiledRun, registry: ThreadPoolExecutor
+    ) -> Sequence[RegisteredRaw]:
+        """Return the selected raws of an exposure, known; waits while the registry is away.
+
+        Parameters
+        ----------
+        place
+            Instrument and exposure.
+        compiled
+            The run.
+        registry
+            The thread that uses the run's butler.
+        """
+        read = functools.partial(
+            read_registered, compiled.butler, *place, self.detectors[place], compiled.inputs, time.time()
+        )
+        while True:
+            try:
+                return await asyncio.get_running_loop().run_in_executor(registry, read)
+            except sqlalchemy.exc.OperationalError as err:
+                _LOG.warning("The registry is out of reach (%s); it is tried again.", str(err.orig).strip())
+                await asyncio.sleep(_AWAY_SECONDS)
+
+
+def select_raws(settings: RunSettings, compiled: CompiledRun, ended: EndedBefore) -> Selection:
+    """Return the registered raws that a run was asked for; for the thread that has the run's butler.
+
+    Raises
+    ------
+    InputError
+        If the expression is not valid, or selects nothing.
+    """
+    check_instrument_classes(compiled.butler, compiled.instruments)
+    found = select_registered(compiled.butler, compiled.instruments, compiled.inputs, settings.data_query)
+    wanted = {place: detectors & compiled.expected[place[0]] for place, detectors in found.items()}
+    wanted = {place: detectors for place, detectors in wanted.items() if detectors}
+    if not wanted:
+        raise InputError(f"--detectors: none of these is among those that {settings.data_query!r} selects.")
+    pipelines = compiled.pipelines.values()
+    before = sum(
+        any(ended.has_detector(pipeline, *place, detector) for pipeline in pipelines)
+        for place, detectors in wanted.items()
+        for detector in detectors
+    )
+    _LOG.info(
+        "%d raw(s) of %d exposure(s) are selected; %d of them ended in earlier runs into %s and are left.",
+        sum(map(len, wanted.values())), len(wanted), before, settings.output,
+    )  # fmt: skip
+    return Selection(wanted)
