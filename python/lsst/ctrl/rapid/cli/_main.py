@@ -19,6 +19,8 @@ _COMMANDS = {
     "ingest-raws": "._repository",
     "simulate": "._simulate",
     "report": "._report",
+    "new-channel": "._new_channel",
+    "test-channels": "._test_channels",
 }
 
 
