@@ -103,13 +103,14 @@ class _TaskCheck:
 
     def _quantum_fault(self, data_id: DataCoordinate) -> str:
         log, metadata = self._logs.get(data_id), self._metadata.get(data_id)
+        whose = _short(data_id)
         if log is None:
-            return f"{data_id}: it left no log; it was not run"
+            return f"{whose}: it left no log; it was not run"
         self._culprit = log
         if exception := self._butler.get(log).extra.get("exception"):
-            return f"{data_id}: {exception['type_name']}: {exception['message']}"
+            return f"{whose}: {exception['type_name']}: {exception['message']}"
         if metadata is None:
-            return f"{data_id}: it left no metadata; it did not end well"
+            return f"{whose}: it left no metadata; it did not end well"
         self._culprit = None
         return ""
 
@@ -124,7 +125,7 @@ class _TaskCheck:
             try:
                 self._read(ref)
             except Exception as err:  # noqa: BLE001 -- whatever a formatter raises, it cannot be read
-                return f"{name!r} of {ref.dataId} cannot be read: {type(err).__name__}: {err}"
+                return f"{name!r} of {_short(ref.dataId)} cannot be read: {type(err).__name__}: {err}"
         return ""
 
     def _read(self, ref: DatasetRef) -> None:
@@ -136,6 +137,10 @@ class _TaskCheck:
         found = self._butler.get(ref)
         if not isinstance(found, ref.datasetType.storageClass.pytype):
             raise TypeError(f"it is {type(found).__name__}, not {ref.datasetType.storageClass_name}")
+
+
+def _short(data_id: DataCoordinate) -> str:
+    return ", ".join(f"{name} {value}" for name, value in data_id.required.items())
 
 
 def _duration(metadata: TaskMetadata) -> float:
