@@ -5,6 +5,7 @@ from __future__ import annotations
 __all__ = ("try_companions",)
 
 import concurrent.futures
+import threading
 from collections.abc import Callable, Sequence
 
 from ._check import check_step
@@ -41,14 +42,28 @@ def try_companions(
     cases
         In the order of pipelines, steps and tasks.  The steps after one that failed are skipped.
     """
+    interrupted = threading.Event()
+
+    def work(companion: Companion) -> Sequence[Case]:
+        return _try_one(stage, companion, timeout, told, interrupted)
+
     with concurrent.futures.ThreadPoolExecutor(processes) as pool:
-        results = pool.map(lambda companion: _try_one(stage, companion, timeout, told), companions)
-        return [case for cases in results for case in cases]
+        try:
+            return [case for cases in pool.map(work, companions) for case in cases]
+        except BaseException:
+            interrupted.set()
+            raise
 
 
 def _try_one(
-    stage: Stage, companion: Companion, timeout: float, told: Callable[[Sequence[Case]], None]
+    stage: Stage,
+    companion: Companion,
+    timeout: float,
+    told: Callable[[Sequence[Case]], None],
+    interrupted: threading.Event,
 ) -> Sequence[Case]:
+    if interrupted.is_set():
+        return []
     if not stage.has_exposure_for(companion):
         fault = (
             f"its expression {companion.selects.where!r} selects no simulated exposure: "
@@ -61,6 +76,8 @@ def _try_one(
     runs: list[PipetaskRun] = []
     failed = ""
     for step in companion.steps:
+        if interrupted.is_set():
+            break
         if failed:
             found = [
                 Case(companion.name, step, label, skipped=f"{failed} failed")
