@@ -6,15 +6,17 @@ UV := 0.13.9
 # Python may keep what it compiles, whatever the environment says: the tests start some hundred processes.
 RUN = PYTHONDONTWRITEBYTECODE= PYTHONPATH=$(CURDIR)/python $(VENV)/bin/python
 WORKERS ?= 2
+JUNIT ?= payloads.xml
 
-.PHONY: help setup demo test lint format lock clean
+.PHONY: help setup demo test payloads lint format lock clean
 
 help:
-	@echo "make demo    simulate three LSSTCam exposures and reduce them; results under demo/"
-	@echo "make test    run all tests"
-	@echo "make lint    ruff, mypy and the layer contracts"
-	@echo "make lock    pin the dependencies anew (needs uv)"
-	@echo "make clean   remove .venv/ and demo/"
+	@echo "make demo      simulate three LSSTCam exposures and reduce them; results under demo/"
+	@echo "make test      run all tests"
+	@echo "make payloads  test the channels alone, with plain pipetask; results in $(JUNIT)"
+	@echo "make lint      ruff, mypy and the layer contracts"
+	@echo "make lock      pin the dependencies anew (needs uv)"
+	@echo "make clean     remove .venv/ and demo/"
 
 # An environment of ours is set up; another one is used as it is.
 ifneq ($(filter .venv%,$(VENV)),)
@@ -41,6 +43,13 @@ demo: setup
 test: setup
 	$(RUN) -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder $(PYTEST)
 
+# What a channel's author runs, and Jenkins: the unit tests of the channels, and every step of the pipelines in
+# processes of plain pipetask.  The executor has no part in it.
+payloads: setup
+	$(RUN) -m pytest -n $(WORKERS) tests/channels $(PYTEST)
+	PATH="$(abspath $(VENV))/bin:$$PATH" $(RUN) -m lsst.ctrl.rapid.cli test-channels pipelines/summit.yaml \
+		--junit $(JUNIT) -j $(WORKERS)
+
 lint: setup
 	$(VENV)/bin/ruff check python tests
 	$(VENV)/bin/ruff format --check python tests
@@ -56,4 +65,4 @@ lock:
 		--no-header --output-file requirements.lock
 
 clean:
-	rm -rf .venv .venv-* demo
+	rm -rf .venv .venv-* demo payloads.xml

@@ -19,9 +19,8 @@ from lsst.ctrl.rapid.model import day_begins, observing_day
 from support.registered import INSTRUMENT, OtherIngest, make_registry
 
 COLLECTIONS = [f"{INSTRUMENT}/defaults"]
-NOW = day_begins(20261122) + 40_000.0
-"""In the night of 2026-11-22."""
-TODAY, YESTERDAY, LONG_AGO = 20261122, 20261121, 20250304
+NOW = time.time()
+TODAY, YESTERDAY, LONG_AGO = observing_day(NOW), observing_day(NOW, before=1), 20250304
 
 
 @pytest.fixture(scope="module")

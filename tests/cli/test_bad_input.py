@@ -46,6 +46,11 @@ def repo(tmp_path_factory: pytest.TempPathFactory) -> Path:
         (["simulate", "landing", "--sequence", "sience"], "sequence"),
         (["ingest-raws", "x.fits", "-b", "nowhere"], "nowhere"),
         (["report", "nothing.json"], "nothing.json"),
+        (["test-channels", "nothing.yaml"], "does not exist"),
+        (["test-channels", SUMMIT, "--step", "step9"], "step9"),
+        (["test-channels", SUMMIT, "--instrument", "HSC"], "HSC"),
+        (["test-channels", SUMMIT, "--detectors", "999"], "999"),
+        (["test-channels", SUMMIT, "--work-dir", "{repo}/.."], "earlier test"),
     ],
 )
 def test_it_is_refused(

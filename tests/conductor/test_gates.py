@@ -41,6 +41,17 @@ def test_a_gather_waits_for_every_expected_detector(hand: Any) -> None:
     assert finished(hand)
 
 
+def test_of_an_exposure_other_detectors_can_be_expected(hand: Any) -> None:
+    hand.conductor.expect("LSSTCam", 1, frozenset({0, 2}))
+    hand.raws(1, 0, 2)
+    hand.raws(2, 0, 2)
+    ran = hand.run_all()
+    assert shard("gather", 1) in ran
+    assert shard("gather", 2) not in ran
+    assert hand.conductor.missing("LSSTCam", 1) == frozenset()
+    assert hand.conductor.missing("LSSTCam", 2) == {1, 3}
+
+
 def test_a_failed_detector_counts_as_ended(hand: Any) -> None:
     hand.raws(1, 0, 1, 2, 3)
     ran = hand.run_all(failing=frozenset({shard("isr", 1, 2), shard("isr", 1, 3)}))

@@ -15,6 +15,7 @@ from lsst.ctrl.rapid.model import (
     load_site_file,
     load_yaml,
     parse,
+    watch_source,
 )
 
 
@@ -143,6 +144,13 @@ def test_the_extended_file_is_named_when_the_fault_is_in_it(tmp_path: Path) -> N
 def test_a_folder_named_twice_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="named twice in 'watch'"):
         load_site_file(write(tmp_path / "a.yaml", "watch: [/data, /data]\n"))
+
+
+def test_the_word_butler_is_the_repository_and_not_a_folder(tmp_path: Path) -> None:
+    site = load_site_file(write(tmp_path / "a.yaml", "watch: [butler, ./butler, /data]\n"))
+    assert site.watch == ("butler", Path("butler"), Path("/data"))
+    assert watch_source("butler") == "butler"
+    assert watch_source("./butler") == Path("butler")
 
 
 def test_an_unknown_way_to_transfer_is_refused(tmp_path: Path) -> None:

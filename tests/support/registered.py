@@ -7,6 +7,7 @@ from pathlib import Path
 
 from astropy.time import Time, TimeDelta
 from lsst.daf.butler import Butler, CollectionType, DatasetIdGenEnum, DatasetRef, FileDataset, Timespan
+from lsst.sphgeom import ConvexPolygon, UnitVector3d
 
 from lsst.ctrl.rapid.ingest import make_repository
 from lsst.ctrl.rapid.instruments import get_instrument, repository_config
@@ -54,6 +55,24 @@ class OtherIngest:
             },
         )  # fmt: skip
 
+    def visit(self, number: int, detectors: Iterable[int]) -> None:
+        """Register a visit of one exposure, with regions of these detectors."""
+        registry = self.butler.registry
+        region = ConvexPolygon([UnitVector3d(1, 0, 0), UnitVector3d(0, 1, 0), UnitVector3d(0, 0, 1)])
+        visit = {"instrument": INSTRUMENT, "visit": number}
+        registry.insertDimensionData(
+            "visit",
+            {
+                "instrument": INSTRUMENT, "id": number, "name": str(number), "day_obs": number // 100_000,
+                "physical_filter": self._filter, "region": region,
+            },
+        )  # fmt: skip
+        registry.insertDimensionData("visit_definition", {**visit, "exposure": number})
+        registry.insertDimensionData(
+            "visit_detector_region",
+            *({**visit, "detector": detector, "region": region} for detector in detectors),
+        )
+
     def raws(
         self, number: int, detectors: Iterable[int], *, day_obs: int | None = None, run: str = RAWS
     ) -> None:
@@ -61,10 +80,14 @@ class OtherIngest:
         if day_obs is not None:
             self.exposure(number, day_obs)
         self.butler.collections.register(run, CollectionType.RUN)
-        self.butler.registry.insertDatasets("raw", self._data_ids(number, detectors), run=run)
+        self.register([(number, detector) for detector in detectors], run)
 
-    def files(self, number: int, detectors: Iterable[int], file: Path) -> None:
-        """Register one file as the raw of several detectors of an exposure that is known."""
+    def register(self, raws: Iterable[tuple[int, int]], run: str = RAWS) -> None:
+        """Register raws, by exposure and detector."""
+        self.butler.registry.insertDatasets("raw", self._data_ids(raws), run=run)
+
+    def files(self, raws: Iterable[tuple[int, int]], file: Path) -> None:
+        """Register one file as these raws, by exposure and detector."""
         raw = self.butler.get_dataset_type("raw")
         refs = [
             DatasetRef(
@@ -73,7 +96,7 @@ class OtherIngest:
                 run=RAWS,
                 id_generation_mode=DatasetIdGenEnum.DATAID_TYPE_RUN,
             )
-            for data_id in self._data_ids(number, detectors)
+            for data_id in self._data_ids(raws)
         ]
         formatter = get_instrument(INSTRUMENT).getRawFormatter({})
         self.butler.ingest(
@@ -81,5 +104,8 @@ class OtherIngest:
         )
 
     @staticmethod
-    def _data_ids(number: int, detectors: Iterable[int]) -> list[dict[str, str | int]]:
-        return [{"instrument": INSTRUMENT, "exposure": number, "detector": one} for one in detectors]
+    def _data_ids(raws: Iterable[tuple[int, int]]) -> list[dict[str, str | int]]:
+        return [
+            {"instrument": INSTRUMENT, "exposure": exposure, "detector": detector}
+            for exposure, detector in raws
+        ]

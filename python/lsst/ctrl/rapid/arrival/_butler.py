@@ -9,10 +9,9 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 
-import sqlalchemy.exc
-
 from lsst.daf.butler import Butler
 
+from ..plan import is_away
 from ._lookout import FoundRaws, Lookout
 
 _LOG = logging.getLogger(__name__)
@@ -21,7 +20,6 @@ _LOOK_SECONDS = 1.0
 _BUDGET_SECONDS = 0.05
 _AWAY_SECONDS = 5.0
 _JOIN_SECONDS = 30.0
-_AWAY = (sqlalchemy.exc.OperationalError, sqlalchemy.exc.InterfaceError)
 
 
 class ButlerWatch:
@@ -108,21 +106,14 @@ class ButlerWatch:
         """Look once; tells whether the registry could be asked."""
         try:
             self._look()
-        except _AWAY as err:
+        except Exception as err:  # noqa: BLE001 -- the watch must outlive whatever one look meets
             if not self._away:
                 _LOG.warning(
                     "The registry cannot be asked for new raws (%s); it is tried again every %g s.",
-                    str(err.orig).strip(), _AWAY_SECONDS,
-                )  # fmt: skip
-            self._away = True
-            return False
-        except Exception:  # noqa: BLE001 -- the watch must outlive whatever one look meets
-            _LOG.log(
-                logging.DEBUG if self._away else logging.ERROR,
-                "The registry could not be asked for new raws; it is tried again every %g s.",
-                _AWAY_SECONDS,
-                exc_info=True,
-            )
+                    " ".join(str(getattr(err, "orig", err)).split()),
+                    _AWAY_SECONDS,
+                    exc_info=not is_away(err),
+                )
             self._away = True
             return False
         if self._away:
@@ -144,8 +135,9 @@ class ButlerWatch:
     def _tell(self, butler: Butler, found: FoundRaws) -> None:
         try:
             self._on_found(butler, found)
-        except _AWAY:
-            raise
-        except Exception as err:  # noqa: BLE001 -- one exposure's fault must not keep the others waiting
+        except Exception as err:
+            if is_away(err):
+                raise
+            # One exposure's fault must not keep the others waiting.
             _LOG.debug("%s could not be read.", found, exc_info=True)
             self._on_unreadable(found, f"{type(err).__name__}: {err}")

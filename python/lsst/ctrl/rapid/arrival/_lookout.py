@@ -70,9 +70,10 @@ class Lookout:
     Every look asks for the exposures with the greatest numbers, for the raws of those that were heard of in
     the last minute, and, as far as its budget goes, for the raws of the next exposures of two rings: of the
     current and the previous day, and of all others.  Of the others, raws that were ingested since the
-    beginning of ``since`` are wanted.  Each is a range of an index, however large the repository is: by the
-    exposures' key (instrument, number), and by (instrument, exposure) of the table that associates datasets
-    with data IDs.  An ingest date has no index, so it is never asked for but with a few exposures.
+    beginning of ``since`` are wanted.  On PostgreSQL each is a range of an index, however large the
+    repository is: by the exposures' key (instrument, number), and by (instrument, exposure) of the table that
+    associates datasets with data IDs.  An ingest date has no index, so it is never asked for but with a few
+    exposures.
     """
 
     def __init__(

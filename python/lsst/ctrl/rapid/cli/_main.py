@@ -22,6 +22,8 @@ _COMMANDS = {
     "plan": "._plan",
     "export-graph": "._export_graph",
     "report": "._report",
+    "new-channel": "._new_channel",
+    "test-channels": "._test_channels",
 }
 _FORKING = {"run"}
 """Commands that start workers."""

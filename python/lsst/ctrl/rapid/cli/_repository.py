@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-__all__ = ("ingest_raws", "init_repo")
+__all__ = ("ingest_raws", "init_repo", "register_raws")
 
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import click
@@ -53,6 +54,24 @@ def ingest_raws(files: tuple[Path, ...], repo: str, transfer: str, log_level: st
     Exit code 1 when a file was refused; the others are registered.
     """
     start_logging(log_level)
+    refused = register_raws(files, repo, transfer)
+    click.echo(f"{len(files) - refused} of {len(files)} file(s) are registered in {repo}.")
+    sys.exit(1 if refused else 0)
+
+
+def register_raws(files: Sequence[Path], repo: str, transfer: str) -> int:
+    """Register raws in a repository; each that cannot be is told on the terminal.
+
+    Returns
+    -------
+    refused
+        How many could not be registered.
+
+    Raises
+    ------
+    InputError
+        If the repository cannot be opened, or takes no raws.
+    """
     try:
         butler = Butler.from_config(repo, writeable=True)
     except (FileNotFoundError, RuntimeError) as err:
@@ -76,8 +95,7 @@ def ingest_raws(files: tuple[Path, ...], repo: str, transfer: str, log_level: st
                 click.echo(f"{path} is refused: {err}", err=True)
         for first in range(0, len(ready), _BATCH):
             refused += _register(butler, ready[first : first + _BATCH], transfer)
-    click.echo(f"{len(files) - refused} of {len(files)} file(s) are registered in {repo}.")
-    sys.exit(1 if refused else 0)
+    return refused
 
 
 def _register(butler: Butler, raws: list[RawReady], transfer: str) -> int:

@@ -10,8 +10,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 
-import sqlalchemy.exc
-
+from ..plan import is_away
 from ._items import Committed, RawItem, RunItem, ShardItem
 from ._registrar import Registrar
 
@@ -118,13 +117,15 @@ class Committer:
         while True:
             try:
                 committed = registrar.commit(items)
-            except sqlalchemy.exc.OperationalError as err:
-                attempt += 1
-                if self._closing.is_set() and attempt > len(_BACKOFF):
-                    self._fail(items, f"the registry is out of reach: {err.orig}")
-                    return
-                self._wait(attempt, f"The registry is out of reach ({err.orig}); {len(items)} item(s) wait")
             except Exception as err:  # noqa: BLE001 -- whatever an item is refused for, the others go on
+                if is_away(err):
+                    attempt += 1
+                    told = getattr(err, "orig", err)
+                    if self._closing.is_set() and attempt > len(_BACKOFF):
+                        self._fail(items, f"the registry is out of reach: {told}")
+                        return
+                    self._wait(attempt, f"The registry is out of reach ({told}); {len(items)} item(s) wait")
+                    continue
                 if len(items) == 1:
                     _LOG.exception("Could not register %s.", _name(items[0]))
                     self._fail(items, f"{type(err).__name__}: {err}")

@@ -60,9 +60,10 @@ def read_registered(
     """
     # A filter that was registered since the butler was opened is not in its cache of records.
     butler.registry.refresh()
-    where = "exposure = :exposure AND detector IN (:detectors)"
+    # Not ":exposure": a name that is bound hides the dimension of the same name.
+    where = "exposure = :number AND detector IN (:wanted)"
     wanted = sorted(detectors)
-    bind = {"exposure": exposure, "detectors": wanted}
+    bind = {"number": exposure, "wanted": wanted}
     refs = butler.query_datasets(
         "raw", collections, where=where, instrument=instrument, bind=bind,
         with_dimension_records=True, limit=None, explain=False,
@@ -121,8 +122,8 @@ def _visit_records(
         visit = {"instrument": instrument, "visit": definition.dataId["visit"]}
         records += butler.query_dimension_records("visit", data_id=visit, limit=None, explain=False)
         for region in butler.query_dimension_records(
-            "visit_detector_region", data_id=visit, where="detector IN (:detectors)",
-            bind={"detectors": detectors}, limit=None, explain=False,
+            "visit_detector_region", data_id=visit, where="detector IN (:wanted)",
+            bind={"wanted": detectors}, limit=None, explain=False,
         ):  # fmt: skip
             regions.setdefault(int(region.dataId["detector"]), []).append(region)
     return records, regions

@@ -7,6 +7,7 @@ from ._describe import *
 from ._messages import *
 from ._quanta import *
 from ._records import *
+from ._registry import *
 from ._runs import *
 from ._scope import *
 from ._select import *

@@ -46,7 +46,8 @@ class Board:
             while len(self._exposures) > _EXPOSURES_KEPT:
                 self._exposures.popitem(last=False)
         status.arrived += 1
-        status.done += ended
+        if ended:
+            status.detector_ended(raw.detector, Outcome.DONE)
         if not ended and not status.announced:
             status.announced = True
             _LOG.info(
@@ -83,10 +84,8 @@ class Board:
         if shard.detector is None:
             status.gathered = str(report.outcome)
             self._log_gather(shard, status, report)
-        elif report.outcome is Outcome.DONE:
-            status.done += 1
-        elif report.outcome is Outcome.FAILED:
-            status.failed += 1
+        else:
+            status.detector_ended(shard.detector, report.outcome)
 
     def _log_gather(self, shard: Shard, status: ExposureStatus, report: ShardReport) -> None:
         since = time.time() if report.times.committed is None else report.times.committed

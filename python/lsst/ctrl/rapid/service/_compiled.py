@@ -53,8 +53,13 @@ class EndedBefore:
     shed: dict[ShardKey, DatasetRef]
 
     def has_detector(self, pipeline: CompiledPipeline, instrument: str, exposure: int, detector: int) -> bool:
-        """Tell whether a detector of an exposure went through a pipeline's steps for detectors."""
+        """Tell whether a detector of an exposure went through a pipeline's steps for detectors.
+
+        Where there are none, whether its exposure was gathered.
+        """
         keys = [(step.label, instrument, exposure, detector) for step in _of_exposures(pipeline)]
+        if not keys:
+            return self.has_gathers(pipeline, instrument, exposure)
         return all(key in self.ended for key in keys)
 
     def was_shed(self, pipeline: CompiledPipeline, instrument: str, exposure: int, detector: int) -> bool:

@@ -19,6 +19,7 @@ from lsst.daf.butler import Butler
 from ..arrival import ButlerWatch, DirectoryWatch, FoundRaws, Lookout
 from ..ingest import RegisteredRaw, check_instrument_classes, read_registered, select_registered
 from ..model import Arrival, InputError, observing_day
+from ..plan import is_away
 from ._compiled import CompiledRun, EndedBefore
 from ._settings import RunSettings
 
@@ -148,7 +149,9 @@ class Selection:
         while True:
             try:
                 return await asyncio.get_running_loop().run_in_executor(registry, read)
-            except sqlalchemy.exc.OperationalError as err:
+            except sqlalchemy.exc.DBAPIError as err:
+                if not is_away(err):
+                    raise
                 _LOG.warning("The registry is out of reach (%s); it is tried again.", str(err.orig).strip())
                 await asyncio.sleep(_AWAY_SECONDS)
 
