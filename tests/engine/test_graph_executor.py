@@ -289,6 +289,7 @@ def test_what_another_graph_registered_is_never_written_over(bench: Bench) -> No
 def test_workers_stay_warm_from_one_graph_to_the_next(bench: Bench) -> None:
     bench.execute(bench.graph())
     before = bench.executor._kept
+    assert before is not None
     bench.execute(bench.graph())
     assert bench.executor._kept is before
 

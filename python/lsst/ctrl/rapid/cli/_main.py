@@ -15,6 +15,7 @@ from ..model import InputError
 
 _COMMANDS = {
     "run": "._run",
+    "run-graph": "._run_graph",
     "init-repo": "._repository",
     "ingest-raws": "._repository",
     "simulate": "._simulate",

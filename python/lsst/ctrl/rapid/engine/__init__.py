@@ -2,6 +2,7 @@
 
 from ._explicit import *
 from ._graph_executor import *
+from ._graph_reports import *
 from ._messages import *
 from ._pool import *
 from ._process import *

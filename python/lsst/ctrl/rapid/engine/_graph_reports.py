@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ("describe", "report_of")
+__all__ = ("describe_quantum",)
 
 import signal
 
@@ -56,7 +56,7 @@ def report_of(
     )
 
 
-def describe(report: QuantumReport) -> str:
+def describe_quantum(report: QuantumReport) -> str:
     """Return in one line which quantum did not end well, and why."""
     data_id = ", ".join(f"{name}={value!r}" for name, value in report.dataId.items())
     return f"{report.taskLabel} ({data_id}) {_reason(report)}"

@@ -21,7 +21,7 @@ from ._explicit import ExplicitQuantum, QuantaRequest
 from ._graph_outputs import GraphOutputs, GraphQuantum, Made
 from ._graph_provenance import GraphProvenance
 from ._graph_queue import ReadyQuanta
-from ._graph_reports import describe, report_of
+from ._graph_reports import describe_quantum, report_of
 from ._messages import ShardResponse
 from ._process import WorkerAbsentError, WorkerLostError
 from ._workers import Ended, Workers
@@ -134,7 +134,7 @@ class GraphRun:
         if self._failures:
             raise self._error(
                 f"{len(self._failures)} of {len(self._quanta)} quanta failed, and {self._blocked} that need "
-                f"them were not run.  The first: {describe(self._failures[0])}"
+                f"them were not run.  The first: {describe_quantum(self._failures[0])}"
             )
 
     def _advance(self) -> None:
@@ -249,9 +249,9 @@ class GraphRun:
             self._report.status = ExecutionStatus.FAILURE
         elif self._report.status is ExecutionStatus.SUCCESS:
             self._report.status = ExecutionStatus.TIMEOUT
-        _LOG.error("%s", describe(report))
+        _LOG.error("%s", describe_quantum(report))
         if self._rules.fail_fast or report.exitCode == InvalidQuantumError.EXIT_CODE:
-            raise self._error(describe(report))
+            raise self._error(describe_quantum(report))
         self._outputs.ended(quantum)
         for blocked in (self._quanta[key] for key in self._walker.fail(quantum.id)):
             self._report.quantaReports.append(report_of(blocked, ExecutionStatus.SKIPPED))

@@ -89,10 +89,18 @@ class Workers:
             lambda name, reason: self._events.put(Unfit(name, reason)),
         )
         self._tasks: set[asyncio.Task[None]] = set()
+        self._loop = asyncio.new_event_loop()
+        self._closing = asyncio.Event()
         self._started: Future[None] = Future()
         self._ended: Future[None] = Future()
         threading.Thread(target=self._work, name="workers", daemon=True).start()
-        self._started.result()
+        try:
+            self._started.result()
+        except BaseException:
+            # Interrupted while they start: they must not outlive the caller's wish for them.
+            if not self._ended.done():
+                self.close()
+            raise
 
     def next(self, timeout: float | None) -> Event | None:
         """Wait for what happens next.
@@ -178,9 +186,10 @@ class Workers:
     def _work(self) -> None:
         """Run the pool, in the thread."""
         try:
-            asyncio.run(self._live())
+            with asyncio.Runner(loop_factory=lambda: self._loop) as runner:
+                runner.run(self._live())
         except BaseException as err:  # noqa: BLE001 -- raised where the caller waits
-            for waited in (self._started, self._ended):
+            for waited in (self._ended, self._started):
                 if not waited.done():
                     waited.set_exception(err)
         else:
@@ -188,8 +197,6 @@ class Workers:
 
     async def _live(self) -> None:
         """Start the pool and end it in one task, whose context Dask's client changes and restores."""
-        self._loop = asyncio.get_running_loop()
-        self._closing = asyncio.Event()
         try:
             await self._pool.start()
             self._started.set_result(None)
