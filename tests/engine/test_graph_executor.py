@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import signal
+import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -208,6 +211,25 @@ def test_an_invalid_quantum_ends_the_execution(bench: Bench) -> None:
         bench.execute(bench.graph())
     [failed] = [r for r in bench.executor.getReport().quantaReports if r.status is FAILURE]
     assert failed.exitCode == InvalidQuantumError.EXIT_CODE
+
+
+def test_an_interrupt_ends_what_runs_and_registers_what_ended(bench: Bench) -> None:
+    bench.order(a_1="hang")
+    graph = bench.graph()
+
+    def interrupt() -> None:
+        while len(bench.said()) < 13:
+            time.sleep(0.02)
+        signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)
+
+    interrupting = threading.Thread(target=interrupt)
+    interrupting.start()
+    with pytest.raises(KeyboardInterrupt):
+        bench.execute(graph)
+    interrupting.join()
+    registered = bench.registered(graph.header.output_run)
+    assert (registered["steered_a"], registered["steered_b"]) == (3, 3)
+    assert "end a 1" not in bench.said()
 
 
 def test_a_quantum_that_takes_too_long_is_ended_and_its_worker_replaced(bench: Bench) -> None:
