@@ -9,6 +9,7 @@ import gc
 import multiprocessing
 import os
 import signal
+import threading
 from collections.abc import Iterator, Sequence
 from multiprocessing import forkserver
 
@@ -38,8 +39,8 @@ def start_fork_server(preload: Sequence[str]) -> None:
 
     Notes
     -----
-    To be called in the main thread.  The server ends when this process and all that were forked from the
-    server have ended.
+    Elsewhere than in the main thread the server does not ignore SIGINT.  The server ends when this process
+    and all that were forked from the server have ended.
     """
     multiprocessing.get_context("forkserver").set_forkserver_preload(list(preload))
     # The C libraries read these when a process starts: a forked one has them from the server or not at all.
@@ -55,7 +56,13 @@ def start_fork_server(preload: Sequence[str]) -> None:
 
 @contextlib.contextmanager
 def interrupts_ignored() -> Iterator[None]:
-    """Ignore SIGINT while processes are started: they inherit it, so that Ctrl-C reaches the head alone."""
+    """Ignore SIGINT while processes are started: they inherit it, so that Ctrl-C reaches the head alone.
+
+    Only a process's main thread can do so; from elsewhere nothing is changed.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
     before = signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
         yield

@@ -16,6 +16,7 @@ from ..model import InputError
 
 _COMMANDS = {
     "run": "._run",
+    "run-graph": "._run_graph",
     "init-repo": "._repository",
     "ingest-raws": "._repository",
     "simulate": "._simulate",
@@ -25,7 +26,7 @@ _COMMANDS = {
     "new-channel": "._new_channel",
     "test-channels": "._test_channels",
 }
-_FORKING = {"run"}
+_FORKING = {"run", "run-graph"}
 """Commands that start workers."""
 
 

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-__all__ = ("Executed", "all_refs", "execute_quanta", "explain")
+__all__ = ("Executed", "execute_quanta", "explain")
 
 import dataclasses
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from uuid import UUID
 
-from lsst.daf.butler import DatasetRef
 from lsst.pipe.base import ExecutionResources, InvalidQuantumError, TaskFactory
 from lsst.pipe.base.quantum_reports import ExceptionInfo, ExecutionStatus, QuantumReport
 from lsst.pipe.base.single_quantum_executor import SingleQuantumExecutor
@@ -18,6 +17,7 @@ from lsst.utils.introspection import get_full_type_name
 from ..model import QuantumTimes
 from ..plan import PlannedQuantum
 from ._butler import ShardButler
+from ._refs import all_refs
 
 _FAILED = 1
 """Exit code of upstream's process of a quantum whose task raised."""
@@ -96,11 +96,6 @@ def explain(err: BaseException) -> str:
     """Return why a quantum failed, in one line of log."""
     err = _truth(err)
     return f"{type(err).__name__}: {err}"
-
-
-def all_refs(groups: Iterable[Iterable[Iterable[DatasetRef]]]) -> Iterable[DatasetRef]:
-    """Iterate over the datasets of many quanta's inputs or outputs."""
-    return (ref for group in groups for refs in group for ref in refs)
 
 
 def _truth(err: BaseException) -> BaseException:

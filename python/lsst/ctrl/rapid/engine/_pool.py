@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ("TimeLimitError", "WorkerLostError", "WorkerPool")
+__all__ = ("WorkerPool",)
 
 import asyncio
 import contextlib
@@ -13,7 +13,7 @@ import pickle
 import signal
 import socket
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import dask
@@ -24,6 +24,8 @@ from distributed.utils import get_mp_context
 from .._startup import WORKER_ENVIRONMENT, interrupts_ignored, start_fork_server
 from ._explicit import QuantaRequest
 from ._messages import ShardRequest, ShardResponse, WarmUp
+from ._nanny import WatchedNanny
+from ._process import TimeLimitError, WorkerAbsentError, WorkerLostError, WorkerProcess
 from ._state import WorkerSetup
 from ._worker import ShardActor
 
@@ -45,14 +47,6 @@ _DASK_CONFIG = {
 
 _WARM_UP_SECONDS = 300.0
 _PR_SET_PDEATHSIG = 1
-
-
-class WorkerLostError(RuntimeError):
-    """The worker died, or had to be ended, while it had a shard; the message says why."""
-
-
-class TimeLimitError(WorkerLostError):
-    """The worker was ended because it took longer than it may."""
 
 
 class WorkerPool:
@@ -92,7 +86,8 @@ class WorkerPool:
         self._on_failed = on_failed
         self._stack = contextlib.AsyncExitStack()
         self._client: Any = None  # distributed's client; its methods are not typed
-        self._workers: dict[str, _Worker] = {}
+        self._nannies: Mapping[Any, WatchedNanny] = {}
+        self._workers: dict[str, WorkerProcess] = {}
         self._prepared: set[str] = set()
         self._tasks: set[asyncio.Task[None]] = set()
         self._closing = False
@@ -105,6 +100,7 @@ class WorkerPool:
         with interrupts_ignored():
             cluster = await self._stack.enter_async_context(
                 LocalCluster(
+                    worker_class=WatchedNanny,
                     n_workers=self._count,
                     threads_per_worker=1,
                     processes=True,
@@ -118,6 +114,7 @@ class WorkerPool:
             )
         client: Any = await self._stack.enter_async_context(Client(cluster, asynchronous=True))
         self._client = client
+        self._nannies = cluster.workers
         await client.register_plugin(_Separate(), name="separate")
         client.subscribe_topic("all", self._on_event)
         known = await client.scheduler.identity(n_workers=-1)
@@ -185,21 +182,29 @@ class WorkerPool:
         ------
         WorkerLostError
             If there is no answer: the process is dead when this is raised, so nothing is written any more.
+            A `TimeLimitError` if that was for the deadline, a `WorkerAbsentError` if nothing has begun.
         """
         return await self._call(name, "run_quanta", pickle.dumps(request), timeout)
 
     async def _call(self, name: str, method: str, request: bytes, seconds: float) -> ShardResponse:
         worker = self._workers.get(name)
         if worker is None:
-            raise WorkerLostError(f"worker {name} was lost before the shard reached it")
+            raise WorkerAbsentError(f"worker {name} was lost before the shard reached it")
         try:
             answer = await worker.call(method, request, timeout=seconds)
         except TimeoutError:
             await self._end(worker)
             raise TimeLimitError(
-                f"time limit of {seconds:g} s exceeded; worker process {worker.pid} was ended"
+                f"time limit of {seconds:g} s exceeded; worker process {worker.pid} was ended",
+                -signal.SIGKILL,
             ) from None
         return ShardResponse.model_validate_json(answer)
+
+    async def end(self, name: str) -> None:
+        """End a worker process, and what it runs; it is replaced.  Returns when it is known to be dead."""
+        worker = self._workers.get(name)
+        if worker is not None:
+            await self._end(worker)
 
     def pid(self, name: str) -> int | None:
         """Return the process ID of a worker that is warm."""
@@ -231,7 +236,8 @@ class WorkerPool:
         if address not in known["workers"]:
             return
         name = f"worker-{known['workers'][address]['name']}"
-        worker = _Worker(name, address)
+        nanny = self._nannies.get(known["workers"][address]["name"])
+        worker = WorkerProcess(name, address, None if nanny is None else nanny.exited)
         self._workers[name] = worker
         worker.actor = await self._client.submit(
             ShardActor, self._setup, actor=True, workers=[address], allow_other_workers=False, pure=False
@@ -257,7 +263,7 @@ class WorkerPool:
                 _LOG.warning("Worker %s (process %s) is gone; it will be replaced.", name, worker.pid)
                 self._on_lost(name)
 
-    async def _end(self, worker: _Worker) -> None:
+    async def _end(self, worker: WorkerProcess) -> None:
         """End a worker process and wait until it is known to be gone."""
         if worker.pid is not None and worker.host == socket.gethostname():
             with contextlib.suppress(ProcessLookupError):
@@ -266,34 +272,6 @@ class WorkerPool:
             assert self._client is not None, "A worker that runs was started."
             await self._client.retire_workers([worker.address], close_workers=True)
         await asyncio.wait([worker.lost], timeout=60)
-
-
-class _Worker:
-    """One worker process."""
-
-    def __init__(self, name: str, address: str) -> None:
-        self.name = name
-        self.address = address
-        self.actor: Any = None
-        self.pid: int | None = None
-        self.host = ""
-        self.lost: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-
-    async def call(self, method: str, *args: bytes, timeout: float) -> bytes:  # noqa: ASYNC109
-        """Call the actor, raced against the loss of its process and a deadline."""
-        call: asyncio.Future[bytes] = asyncio.ensure_future(_awaited(getattr(self.actor, method)(*args)))
-        both: list[asyncio.Future[Any]] = [call, self.lost]
-        await asyncio.wait(both, timeout=timeout, return_when=asyncio.FIRST_COMPLETED)
-        if call.done() and call.exception() is None:
-            return call.result()
-        if call.done() and not self.lost.done():
-            # The connection broke a moment before the scheduler told of the loss.
-            await asyncio.wait([self.lost], timeout=10)
-        gone = self.lost.done() or call.done()
-        call.cancel()
-        if gone:
-            raise WorkerLostError(f"worker process {self.pid} died")
-        raise TimeoutError
 
 
 class _Separate(WorkerPlugin):
@@ -311,8 +289,3 @@ def _end_with_parent() -> None:
     """Have the system kill this process when the fork server dies, for Dask takes it for dead then."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-
-
-async def _awaited(future: Any) -> bytes:
-    answer: bytes = await future
-    return answer

@@ -37,9 +37,10 @@ from ..plan import (
     records_to_message,
 )
 from ._butler import ObjectCache, ShardButler
-from ._execution import all_refs, execute_quanta
+from ._execution import execute_quanta
 from ._explicit import QuantaRequest
 from ._messages import RawMessage, ShardRequest, ShardResponse
+from ._refs import all_refs, registered
 
 _LOG = logging.getLogger(__name__)
 
@@ -142,6 +143,8 @@ class WorkerState:
             When they reached this worker, UNIX seconds.
         """
         temporary: list[DatasetRef] = []
+        # Every input that exists comes with its record; a file without one is left from a process that died.
+        self._datastore._set_trust_mode(False)  # noqa: SLF001
         try:
             planned = self._take(request, temporary)
             cached = self._calibrations[request.pipeline]
@@ -154,6 +157,7 @@ class WorkerState:
                 raise_on_partial_outputs=request.raise_on_partial_outputs,
             )
         finally:
+            self._datastore._set_trust_mode(True)  # noqa: SLF001
             self._forget(temporary)
 
     def _plan(self, request: ShardRequest, temporary: list[DatasetRef]) -> list[PlannedQuantum] | None:
@@ -181,7 +185,7 @@ class WorkerState:
         dataset_types = self._dataset_types[request.pipeline]
         planned = [PlannedQuantum(given.id, tasks[given.label], given.quantum) for given in request.quanta]
         refs = {
-            ref.id: _registered(ref, dataset_types)
+            ref.id: registered(ref, dataset_types)
             for ref in (
                 *all_refs(p.quantum.inputs.values() for p in planned),
                 *(ref for p in planned for ref in p.quantum.initInputs.values()),
@@ -264,16 +268,6 @@ def _calibrations(pipeline: CompiledPipeline) -> frozenset[str]:
         for edge in node.prerequisite_inputs.values()
         if pipeline.graph.dataset_types[edge.parent_dataset_type_name].dataset_type.isCalibration()
     )
-
-
-def _registered(ref: DatasetRef, dataset_types: Mapping[str, DatasetType]) -> DatasetRef:
-    """Return an input in the repository's definition, without a component or another storage class."""
-    if ref.isComponent():
-        ref = ref.makeCompositeRef()
-    dataset_type = dataset_types[ref.datasetType.name]
-    if ref.datasetType == dataset_type:
-        return ref
-    return ref.overrideStorageClass(dataset_type.storageClass)
 
 
 def _import_what_is_used(

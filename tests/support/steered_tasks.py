@@ -1,0 +1,91 @@
+"""Tasks that a test tells what to do while they run, through files: so one pipeline serves many scenarios."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from pathlib import Path
+from typing import ClassVar
+
+import lsst.pipe.base as pb
+import lsst.pipe.base.connectionTypes as ct
+from lsst.pex.config import Field
+
+DETECTOR = ("instrument", "detector")
+
+
+class SteeredConnections(
+    pb.PipelineTaskConnections,
+    dimensions=DETECTOR,
+    defaultTemplates={"input": "steered_in", "output": "steered_out"},
+):
+    before = ct.Input(name="{input}", storageClass="StructuredDataDict", dimensions=DETECTOR, doc="Input.")
+    after = ct.Output(name="{output}", storageClass="StructuredDataDict", dimensions=DETECTOR, doc="Output.")
+
+
+class SteeredConfig(pb.PipelineTaskConfig, pipelineConnections=SteeredConnections):
+    folder = Field[str](doc="Where orders are.")
+
+
+class SteeredTask(pb.PipelineTask):
+    """Adds its label to what it reads; does what the file ``LABEL.DETECTOR`` says."""
+
+    ConfigClass: ClassVar = SteeredConfig
+    _DefaultName: ClassVar = "steered"
+
+    def runQuantum(self, butlerQC, inputRefs, outputRefs):
+        detector = butlerQC.quantum.dataId["detector"]
+        said(self.config.folder, f"begin {self.getName()} {detector}")
+        order = Path(self.config.folder) / f"{self.getName()}.{detector}"
+        follow(order)
+        before = butlerQC.get(inputRefs.before)
+        more = ["longer"] * 9 if order.exists() and order.read_text() == "longer" else []
+        butlerQC.put({"path": [*before["path"], self.getName(), *more]}, outputRefs.after)
+        follow(order.with_suffix(f"{order.suffix}.late"))
+        said(self.config.folder, f"end {self.getName()} {detector}")
+
+
+class TotalConnections(pb.PipelineTaskConnections, dimensions=("instrument",)):
+    before = ct.Input(
+        name="steered_b", storageClass="StructuredDataDict", dimensions=DETECTOR, multiple=True, doc="Inputs."
+    )
+    total = ct.Output(
+        name="steered_total", storageClass="StructuredDataDict", dimensions=("instrument",), doc="Total."
+    )
+
+
+class TotalConfig(pb.PipelineTaskConfig, pipelineConnections=TotalConnections):
+    folder = Field[str](doc="Where orders are.")
+
+
+class TotalTask(pb.PipelineTask):
+    ConfigClass: ClassVar = TotalConfig
+    _DefaultName: ClassVar = "total"
+
+    def run(self, before):
+        said(self.config.folder, "begin total")
+        follow(Path(self.config.folder) / "total")
+        return pb.Struct(total={"n": len(before)})
+
+
+def follow(order: Path) -> None:
+    """Do what the file says, if there is one."""
+    match order.read_text() if order.exists() else "":
+        case "fail":
+            raise ValueError("it fails on purpose")
+        case "no work":
+            raise pb.NoWorkFound("nothing to do on purpose")
+        case "invalid":
+            raise pb.InvalidQuantumError("it is invalid on purpose")
+        case "die":
+            os.kill(os.getpid(), signal.SIGKILL)
+        case "hang":
+            while order.exists():
+                time.sleep(0.01)
+
+
+def said(folder: str, line: str) -> None:
+    """Append a line to what tasks said."""
+    with (Path(folder) / "said").open("a") as file:
+        file.write(f"{line}\n")
