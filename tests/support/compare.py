@@ -12,6 +12,7 @@ from astropy.table import Table
 from lsst.daf.butler import Butler, ButlerLogRecords, DatasetRef
 from lsst.images import Image, MaskedImage
 from lsst.pipe.base import TaskMetadata
+from lsst.pipe.base.tests.mocks import MockDataset
 from matplotlib.image import imread
 
 _UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
@@ -66,6 +67,9 @@ def _difference(a: Any, b: Any, ours: str, theirs: str) -> str | None:
             return None if a == b and a.metadata == b.metadata else "pixels or metadata differ"
         case Table():
             return _table_difference(a, b)
+        case MockDataset():
+            x, y = (_without_identity(m.model_dump_json(), run) for m, run in ((a, ours), (b, theirs)))
+            return None if x == y else f"{x} and {y}"
         case TaskMetadata():
             x, y = (_without_measured(json.loads(m.model_dump_json())) for m in (a, b))
             return None if x == y else f"{x} and {y}"
@@ -89,6 +93,10 @@ def _table_difference(a: Table, b: Table) -> str | None:
         if not np.array_equal(np.asarray(x), np.asarray(y), equal_nan=equal_nan):
             return f"column {name}: {x} and {y}"
     return None
+
+
+def _without_identity(text: str, run: str) -> str:
+    return _UUID.sub("UUID", text).replace(run, "RUN")
 
 
 def _without_measured(tree: Any) -> Any:

@@ -100,7 +100,7 @@ def test_each_raw_is_one_set_of_shards_across_a_restart(
     second.wait_for_log("is warm")
     ingest(quarters[3])
     second.wait_for(lambda: count() == len(raws) + 1, "all raws were done")
-    second.wait_for(lambda: count("step1b") == EXPOSURES, "all exposures were gathered")
+    second.wait_for(lambda: count("step1b_gather") == EXPOSURES, "all exposures were gathered")
     second.process.terminate()
     assert second.end() == 0, second.log.read_text()
     both = ended_first + ended(second.report)

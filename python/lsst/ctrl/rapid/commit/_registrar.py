@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ("Registrar", "outcome_dataset_type", "outcome_name")
+__all__ = ("Registrar", "outcome_dataset_type")
 
 import logging
 import time
@@ -40,16 +40,16 @@ from ._items import Committed, RawItem, RunItem, ShardItem
 _LOG = logging.getLogger(__name__)
 
 
-def outcome_name(step: str) -> str:
-    """Return the name of the dataset type of a step's outcomes."""
-    return f"rapid_{step}_outcome"
-
-
 def outcome_dataset_type(step: Step) -> DatasetType:
-    """Return the dataset type of a step's outcomes."""
+    """Return the dataset type of a step's outcomes.
+
+    Its name says what a shard is: pipelines with steps of one label and other dimensions do not collide.
+    """
+    kind = ("group_" if step.per_group else "") + ("" if step.per_detector else "gather_")
     dimensions = ["group" if step.per_group else "exposure", *(["detector"] if step.per_detector else [])]
     universe = step.dimensions.universe
-    return DatasetType(outcome_name(step.label), universe.conform(dimensions), "StructuredDataDict")
+    name = f"rapid_{step.label}_{kind}outcome"
+    return DatasetType(name, universe.conform(dimensions), "StructuredDataDict")
 
 
 class Registrar:
@@ -95,7 +95,9 @@ class Registrar:
         self._records = RecordStore(universe, records.static())
         self._pipelines = {pipeline.name: pipeline for pipeline in pipelines}
         self._outcomes = {
-            step.label: outcome_dataset_type(step) for pipeline in pipelines for step in pipeline.steps
+            (pipeline.name, step.label): outcome_dataset_type(step)
+            for pipeline in pipelines
+            for step in pipeline.steps
         }
         self._inputs = tuple(inputs)
         self._output = output
@@ -256,7 +258,7 @@ class Registrar:
         return refs
 
     def _put_outcome(self, item: ShardItem) -> DatasetRef:
-        dataset_type = self._outcomes[item.shard.step]
+        dataset_type = self._outcomes[item.shard.pipeline, item.shard.step]
         data_id = self._records.expand(dataset_type.dimensions, **item.shard.data_id)
         ref = DatasetRef(dataset_type, data_id, run=item.run.run)
         butler = self._limited([], [ref])

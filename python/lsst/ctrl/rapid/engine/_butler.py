@@ -5,13 +5,14 @@ from __future__ import annotations
 __all__ = ("ObjectCache", "ShardButler")
 
 import logging
-import sys
 from collections import OrderedDict
 from collections.abc import Iterable, Mapping, Set
 from typing import Any
 from uuid import UUID
 
 import numpy as np
+from astropy.table import Table
+from dask.sizeof import sizeof
 
 from lsst.daf.butler import (
     DatasetProvenance,
@@ -188,7 +189,7 @@ class ShardButler(QuantumBackedButler):
 
 
 def _size(obj: Any) -> int:
-    """Estimate an object's size in memory, bytes: that of the arrays that it holds."""
+    """Estimate an object's size in memory, bytes: that of the arrays, columns or values that it holds."""
     if isinstance(obj, np.ndarray):
         return obj.nbytes
     array = getattr(obj, "array", None)
@@ -197,4 +198,6 @@ def _size(obj: Any) -> int:
     planes = [getattr(obj, plane, None) for plane in ("image", "mask", "variance")]
     if any(plane is not None for plane in planes):
         return sum(_size(plane) for plane in planes if plane is not None)
-    return sys.getsizeof(obj)
+    if isinstance(obj, Table):
+        return sum(column.nbytes for column in obj.itercols() if hasattr(column, "nbytes"))
+    return int(sizeof(obj))

@@ -239,10 +239,16 @@ class WorkerPool:
         nanny = self._nannies.get(known["workers"][address]["name"])
         worker = WorkerProcess(name, address, None if nanny is None else nanny.exited)
         self._workers[name] = worker
-        worker.actor = await self._client.submit(
-            ShardActor, self._setup, actor=True, workers=[address], allow_other_workers=False, pure=False
-        )
         try:
+            async with asyncio.timeout(_WARM_UP_SECONDS):
+                worker.actor = await self._client.submit(
+                    ShardActor,
+                    self._setup,
+                    actor=True,
+                    workers=[address],
+                    allow_other_workers=False,
+                    pure=False,
+                )
             answer = WarmUp.model_validate_json(await worker.call("warm", timeout=_WARM_UP_SECONDS))
         except (WorkerLostError, TimeoutError) as err:
             self._on_failed(name, str(err) or f"it took longer than {_WARM_UP_SECONDS:g} s")

@@ -213,7 +213,7 @@ class Ingestor:
                 detector=identity.detector,
             )
         finally:
-            self._records.discard(r for r in records if r.definition.name != "physical_filter")
+            self._records.discard(records)
         run, formatter = self._raw_run(instrument, identity.detector)
         ref = DatasetRef(self._raw, data_id, run=run, id_generation_mode=DatasetIdGenEnum.DATAID_TYPE_RUN)
         return RawReady(

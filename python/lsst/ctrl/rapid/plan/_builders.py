@@ -103,7 +103,7 @@ def build_from_queries(
     Raises
     ------
     NoQuantaError
-        If there are none: upstream's builder does not tell a missing input from no work to do.
+        If upstream's builder finds no data IDs at all: something that the shard reads is missing.
     """
     values: dict[str, object] = {
         "shard_instrument": shard.instrument,
@@ -125,16 +125,19 @@ def build_from_queries(
     if shard.detector is not None:
         values["shard_detector"] = shard.detector
         where.append("detector = shard_detector")
-    builder = AllDimensionsQuantumGraphBuilder(
-        compiled.step_graph(step.label),
-        butler,
-        where=" AND ".join(where),
-        bind=values,
-        input_collections=[run, *collections],
-        output_run=run,
-    )
-    planned = _planned(builder.finish(attach_datastore_records=True).assemble(), compiled, step)
-    if not planned:
+
+    def builder() -> AllDimensionsQuantumGraphBuilder:
+        return AllDimensionsQuantumGraphBuilder(
+            compiled.step_graph(step.label),
+            butler,
+            where=" AND ".join(where),
+            bind=values,
+            input_collections=[run, *collections],
+            output_run=run,
+        )
+
+    planned = _planned(builder().finish(attach_datastore_records=True).assemble(), compiled, step)
+    if not planned and not _has_data_ids(builder(), compiled.step_graph(step.label)):
         raise NoQuantaError(
             f"upstream's graph builder found no quanta for {shard} in {', '.join([run, *collections])}; "
             f"{', '.join(sorted(step.inputs)) or 'its inputs'} may be missing there"
@@ -185,11 +188,20 @@ class _ShardGraphBuilder(QuantumGraphBuilder):
                     for dataset in self._nodes(subgraph, write.parent_dataset_type_name, rows, skeleton):
                         skeleton.add_output_edge(quantum, dataset)
                 self._add_cached(subgraph, node, rows, skeleton, quantum)
-            # What is known in memory is not looked up again.
-            finders = self.prerequisite_info[node.label].finders
-            for name in [n for n, f in finders.items() if f.dataset_type_node.name in self._cached]:
-                del finders[name]
+            self._prepare_finders(node)
         return skeleton
+
+    def _prepare_finders(self, node: TaskNode) -> None:
+        """Leave to upstream's finders only what is not known in memory, and what is committed."""
+        finders = self.prerequisite_info[node.label].finders
+        for connection, finder in list(finders.items()):
+            dimensions = finder.dataset_type_node.dimensions
+            if finder.dataset_type_node.name in self._cached:
+                del finders[connection]
+            elif finder.dataset_skypix:
+                # A query that also names the group finds nothing before that is committed.
+                names = finder.constraint_dimensions.names & dimensions.names
+                finder.constraint_dimensions = self.universe.conform(names)
 
     def _nodes(
         self, subgraph: PipelineGraph, name: str, rows: Scope, skeleton: QuantumGraphSkeleton
@@ -243,6 +255,11 @@ def _existing(
             return [ref.expanded(by_id[ref.dataId.required_values]) for ref in found]
     except MissingDatasetTypeError:
         return []
+
+
+def _has_data_ids(builder: QuantumGraphBuilder, graph: PipelineGraph) -> bool:
+    """Tell whether there would be quanta if none were left out for want of work."""
+    return any(builder.process_subgraph(part).has_any_quanta for part in graph.split_independent())
 
 
 def _planned(graph: PredictedQuantumGraph, compiled: CompiledPipeline, step: Step) -> list[PlannedQuantum]:

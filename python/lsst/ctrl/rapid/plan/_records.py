@@ -46,8 +46,10 @@ class RecordStore:
             self._records.setdefault(record.definition.name, {})[record.dataId.required_values] = record
 
     def discard(self, records: Iterable[DimensionRecord]) -> None:
-        """Forget records, so that memory stays flat."""
+        """Forget records, so that memory stays flat; those that do not change with every exposure stay."""
         for record in records:
+            if record.definition.name in _STATIC:
+                continue
             self._records.get(record.definition.name, {}).pop(record.dataId.required_values, None)
 
     def get(self, element: str, *values: object) -> DimensionRecord | None:

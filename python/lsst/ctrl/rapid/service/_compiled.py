@@ -18,7 +18,7 @@ from lsst.daf.butler import (
 )
 from lsst.daf.butler.registry import MissingCollectionError
 
-from ..commit import outcome_dataset_type, outcome_name
+from ..commit import outcome_dataset_type
 from ..ingest import Raw, default_inputs, open_raw, registered_instruments
 from ..model import InputError, Outcome, RapidFile, Shard, ShardKey, load_rapid_file
 from ..plan import (
@@ -139,17 +139,18 @@ class CompiledRun:
         return EndedBefore(ended, shed)
 
     def _steps(self) -> Mapping[str, tuple[Step, set[str]]]:
-        """Return one step of each label, and the tasks of all of this label, over all pipelines."""
+        """Return one step of each kind of outcome, and the tasks of all of this kind, over all pipelines."""
         steps: dict[str, tuple[Step, set[str]]] = {}
         for pipeline in self.pipelines.values():
             for step in pipeline.steps:
-                steps.setdefault(step.label, (step, set()))[1].update(step.tasks)
+                name = outcome_dataset_type(step).name
+                steps.setdefault(name, (step, set()))[1].update(step.tasks)
         return steps
 
     def _outcomes(self, step: Step, runs: Sequence[str]) -> dict[ShardKey, DatasetRef]:
         try:
             refs = self.butler.query_datasets(
-                outcome_name(step.label), runs, find_first=False, limit=None, explain=False
+                outcome_dataset_type(step).name, runs, find_first=False, limit=None, explain=False
             )
         except MissingDatasetTypeError:
             return {}

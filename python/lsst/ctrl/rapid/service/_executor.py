@@ -13,26 +13,20 @@ from collections.abc import Awaitable, Callable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-from .. import __version__
 from ..arrival import FoundRaws
-from ..commit import Committed, Committer, Ledger, Registrar
-from ..conductor import Conductor, StepRule
-from ..engine import WorkerPool, WorkerSetup
+from ..commit import Committed, Committer
+from ..engine import WorkerPool
 from ..ingest import Ingestor, RegisteredRaw
 from ..model import Arrival, InputError, Report, observing_day
-from ..monitor import RunFacts, RunRecord, write_report
-from ..plan import Planner, RecordStore, Step, record_to_json
-from ..publish import FolderPublisher
-from ._board import Board
+from ..monitor import write_report
 from ._compiled import CompiledRun, EndedBefore, compile_run
 from ._flow import PUBLISH, Parts, ShardFlow
 from ._intake import Intake
-from ._outbox import Outbox
 from ._planning import HeadPlanner
-from ._requests import Requests
 from ._settings import RunSettings
 from ._sources import Selection, Sources, select_raws
 from ._status import Status
+from ._wiring import make_parts, own_records, registrar_maker, worker_setup
 
 _LOG = logging.getLogger(__name__)
 
@@ -125,16 +119,18 @@ class Executor:
                     f"{settings.repository}: the repository cannot be written: {type(err).__name__}: {err}"
                 ) from err
             planner = HeadPlanner(compiled, registry)
-            parts = self._parts = self._make_parts(compiled, committer, ended, planner)
+            parts = self._parts = make_parts(settings, compiled, committer, ended, planner, self._started)
+            if self._stopping:
+                parts.conductor.drain()
             self._pool = WorkerPool(
-                self._worker_setup(compiled),
+                worker_setup(settings, compiled),
                 settings.workers,
                 self._worker_ready,
                 self._worker_lost,
                 self._worker_failed,
             )
             self._flow = ShardFlow(parts, self._pool, self._spawn)
-            ingestor = Ingestor(compiled.raw, self._own_records(compiled))
+            ingestor = Ingestor(compiled.raw, own_records(compiled))
             self._intake = Intake(parts, self._flow, ingestor, reading, registry)
             self._make_runs_of_tonight(parts)
             self._phase = "stopping" if self._stopping else "warming the workers"
@@ -196,42 +192,6 @@ class Executor:
 
     # Start
 
-    def _make_parts(
-        self, compiled: CompiledRun, committer: Committer, ended: EndedBefore, planner: HeadPlanner
-    ) -> Parts:
-        settings = self._settings
-        rules = {
-            name: tuple(_rule(step) for step in pipeline.steps)
-            for name, pipeline in compiled.pipelines.items()
-        }
-        deadline = settings.gather_deadline or compiled.rapid.gather_deadline
-        conductor = Conductor(rules, compiled.expected, deadline, settings.attempts)
-        if self._stopping:
-            conductor.drain()
-        facts = RunFacts(
-            version=__version__,
-            repo=settings.repository,
-            pipeline=str(settings.pipeline),
-            instrument=tuple(compiled.instruments),
-            inputs=tuple(compiled.inputs),
-            output=settings.output,
-            workers=settings.workers,
-            started=self._started,
-        )
-        return Parts(
-            settings=settings,
-            compiled=compiled,
-            requests=Requests(compiled, settings.output, conductor.is_active),
-            conductor=conductor,
-            record=RunRecord(facts),
-            board=Board(),
-            ledger=Ledger(settings.work_dir / "ledger.jsonl"),
-            publisher=FolderPublisher(settings.work_dir / "published"),
-            outbox=Outbox(committer),
-            ended_before=ended,
-            planner=planner,
-        )
-
     def _make_sources(self, compiled: CompiledRun, ended: EndedBefore) -> Sources:
         return Sources(
             self._settings,
@@ -245,42 +205,22 @@ class Executor:
 
     def _make_committer(self, compiled: CompiledRun) -> Committer:
         settings = self._settings
-        records = self._own_records(compiled)
-
-        def make() -> Registrar:
-            return Registrar(
-                settings.repository,
-                list(compiled.pipelines.values()),
-                records,
-                compiled.inputs,
-                settings.output,
-                compiled.rapid.publish,
-            )
 
         def told(committed: Committed) -> None:
             self._loop.call_soon_threadsafe(self._committed, committed)
 
-        return Committer(make, told, interval=settings.commit_interval, batch=settings.commit_batch)
+        return Committer(
+            registrar_maker(settings, compiled),
+            told,
+            interval=settings.commit_interval,
+            batch=settings.commit_batch,
+        )
 
     def _make_runs_of_tonight(self, parts: Parts) -> None:
         """Have the RUNs of the current observing day made while the workers become warm."""
         tonight = observing_day(time.time())
         for pipeline in parts.compiled.pipelines.values():
             parts.outbox.submit(parts.requests.run_for(pipeline, tonight))
-
-    def _worker_setup(self, compiled: CompiledRun) -> WorkerSetup:
-        return WorkerSetup(
-            repository=self._settings.repository,
-            pipelines=tuple(compiled.pipelines.values()),
-            static_records=tuple(record_to_json(record) for record in compiled.records.static()),
-            shared=frozenset(compiled.rapid.shared),
-            cache_bytes=1e6 * self._settings.calibration_cache_mb,
-        )
-
-    @staticmethod
-    def _own_records(compiled: CompiledRun) -> RecordStore:
-        """Return a copy for another thread."""
-        return RecordStore(compiled.records.universe, compiled.records.static())
 
     # Events
 
@@ -427,13 +367,3 @@ class Executor:
         if self._settings.report is not None:
             write_report(report, self._settings.report)
         return report
-
-
-def _rule(step: Step) -> StepRule:
-    return StepRule(
-        step.label,
-        per_detector=step.per_detector,
-        after=step.after,
-        per_group=step.per_group,
-        needs_commit=step.planner is Planner.BUILDER,
-    )

@@ -26,7 +26,7 @@ from ..publish import FolderPublisher
 from ._board import Board
 from ._compiled import CompiledRun, EndedBefore
 from ._outbox import Outbox
-from ._planning import HeadPlanner
+from ._planning import HeadPlan, HeadPlanner
 from ._repeat import repeat_command
 from ._requests import Requests
 from ._settings import RunSettings
@@ -82,7 +82,7 @@ class ShardFlow:
         self._pool = pool
         self._spawn = spawn
         self._times: dict[Shard, Times] = {}
-        self._planned: dict[Shard, str] = {}
+        self._planned: dict[Shard, HeadPlan] = {}
         self._overheads: deque[float] = deque(maxlen=500)
         self.last_activity = time.monotonic()
 
@@ -120,11 +120,12 @@ class ShardFlow:
         shard, planned = decision.shard, ""
         if decision.attempt:
             parts = self._parts
-            planned = self._planned.pop(shard, "")
-            with contextlib.suppress(CalibrationError, LookupError):
-                planned = planned or parts.planner.describe(
-                    parts.requests.make(shard, parts.compiled.expected[shard.instrument])
-                )
+            if (plan := self._planned.get(shard)) is not None:
+                planned = plan.described
+            else:
+                with contextlib.suppress(CalibrationError, LookupError):
+                    request = parts.requests.make(shard, parts.compiled.expected[shard.instrument])
+                    planned = parts.planner.describe(request)
         now = time.time()
         response = ShardResponse(ok=False, reason=decision.reason, planned=planned, started=now, finished=now)
         self._end(shard, Outcome.FAILED, decision.reason, decision.attempt, response=response)
@@ -166,16 +167,15 @@ class ShardFlow:
             return await self._pool.run(dispatch.worker, request, limit)
         started = time.time()
         try:
-            quanta, described = await self._parts.planner.plan(request)
+            plan = await self._parts.planner.plan(request)
         except Exception as err:  # noqa: BLE001 -- whatever upstream's builder says is the shard's reason
             reason = f"it could not be planned: {type(err).__name__}: {err}"
             return ShardResponse(ok=False, reason=reason, started=started, finished=time.time())
-        self._planned[dispatch.shard] = described
-        done = {"planned_by": str(step.planner), "planned": described}
-        if not quanta.quanta:
+        self._planned[dispatch.shard] = plan
+        done = {"planned_by": str(step.planner), "planned": plan.described}
+        if not plan.request.quanta:
             return ShardResponse(ok=True, started=started, finished=time.time(), **done)
-        response = await self._pool.run_quanta(dispatch.worker, quanta, limit)
-        self._planned.pop(dispatch.shard, None)
+        response = await self._pool.run_quanta(dispatch.worker, plan.request, limit)
         return response.model_copy(update=done)
 
     def _took(self, dispatch: Dispatch, response: ShardResponse) -> None:
@@ -211,6 +211,7 @@ class ShardFlow:
             pipeline = parts.compiled.pipelines[shard.pipeline]
             repeat = repeat_command(parts.settings, pipeline, shard, run.run, parts.compiled.inputs)
         planned_by = None if response is None else response.planned_by
+        plan = self._planned.pop(shard, None)
         report = ShardReport(
             pipeline=shard.pipeline,
             step=shard.step,
@@ -240,7 +241,7 @@ class ShardFlow:
             ShardItem(
                 shard=shard,
                 run=run,
-                records=parts.requests.records(shard),
+                records=(*parts.requests.records(shard), *(() if plan is None else plan.records)),
                 outcome=ended,
                 outputs=() if response is None else response.outputs,
                 datastore_records={} if response is None else response.datastore_records,

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-__all__ = ("HeadPlanner",)
+__all__ = ("HeadPlan", "HeadPlanner")
 
 import asyncio
+import dataclasses
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+
+from lsst.daf.butler import DimensionRecord
 
 from ..engine import ExplicitQuantum, QuantaRequest, ShardRequest
 from ..plan import (
@@ -21,6 +24,25 @@ from ..plan import (
     records_from_json,
 )
 from ._compiled import CompiledRun
+
+
+@dataclasses.dataclass(frozen=True)
+class HeadPlan:
+    """Quanta that were made in the head.
+
+    Attributes
+    ----------
+    request
+        What the worker is to run.
+    described
+        The same quanta for the record, as `lsst.ctrl.rapid.plan.describe_quanta` gives them.
+    records
+        Dimension records of what they write, those that no arrival gives (tract, patch) included.
+    """
+
+    request: QuantaRequest
+    described: str
+    records: tuple[DimensionRecord, ...]
 
 
 class HeadPlanner:
@@ -39,15 +61,8 @@ class HeadPlanner:
         self._registry = registry
         self._records = RecordStore(compiled.records.universe, compiled.records.static())
 
-    async def plan(self, request: ShardRequest) -> tuple[QuantaRequest, str]:
+    async def plan(self, request: ShardRequest) -> HeadPlan:
         """Make a shard's quanta.
-
-        Returns
-        -------
-        request
-            What the worker is to run.
-        described
-            The same quanta for the record, as `lsst.ctrl.rapid.plan.describe_quanta` gives them.
 
         Raises
         ------
@@ -63,7 +78,7 @@ class HeadPlanner:
             raws=tuple(raw for raw in request.raws if raw.dataset.id in used),
             datastore_records=request.datastore_records,
         )
-        return quanta, describe_quanta(planned)
+        return HeadPlan(quanta, describe_quanta(planned), _records(planned))
 
     def describe(self, request: ShardRequest) -> str:
         """Return the quanta that a worker would have made and run, or nothing where they cannot be made."""
@@ -87,11 +102,11 @@ class HeadPlanner:
         new_records = records_from_json(request.dimension_records, self._records.universe)
         self._records.add(new_records)
         try:
-            inputs = ShardInputs(request.refs(compiled.dataset_types, self._records))
             raw_runs = dict.fromkeys(raw.dataset.run for raw in request.raws)
             collections = [*self._compiled.inputs, *raw_runs]
             match step.planner:
                 case Planner.TRIVIAL:
+                    inputs = ShardInputs(request.refs(compiled.dataset_types, self._records))
                     return build_from_memory(
                         compiled,
                         step,
@@ -109,3 +124,15 @@ class HeadPlanner:
                     )
         finally:
             self._records.discard(new_records)
+
+
+def _records(planned: Sequence[PlannedQuantum]) -> tuple[DimensionRecord, ...]:
+    """Return the dimension records of all that quanta write, each once."""
+    data_ids = {ref.dataId for p in planned for refs in p.quantum.outputs.values() for ref in refs}
+    found = {
+        (element, record.dataId.required_values): record
+        for data_id in data_ids
+        for element in data_id.dimensions.elements
+        if (record := data_id.records[element]) is not None
+    }
+    return tuple(found.values())

@@ -1,0 +1,104 @@
+"""Makes the parts of a run out of its settings and of what was compiled."""
+
+from __future__ import annotations
+
+__all__ = ("make_parts", "own_records", "registrar_maker", "worker_setup")
+
+from collections.abc import Callable
+
+from .. import __version__
+from ..commit import Committer, Ledger, Registrar
+from ..conductor import Conductor, StepRule
+from ..engine import WorkerSetup
+from ..monitor import RunFacts, RunRecord
+from ..plan import Planner, RecordStore, Step, record_to_json
+from ..publish import FolderPublisher
+from ._board import Board
+from ._compiled import CompiledRun, EndedBefore
+from ._flow import Parts
+from ._outbox import Outbox
+from ._planning import HeadPlanner
+from ._requests import Requests
+from ._settings import RunSettings
+
+
+def make_parts(
+    settings: RunSettings,
+    compiled: CompiledRun,
+    committer: Committer,
+    ended: EndedBefore,
+    planner: HeadPlanner,
+    started: float,
+) -> Parts:
+    """Return the parts of a run; ``started`` is when it began, UNIX seconds."""
+    rules = {
+        name: tuple(_rule(step) for step in pipeline.steps) for name, pipeline in compiled.pipelines.items()
+    }
+    deadline = settings.gather_deadline or compiled.rapid.gather_deadline
+    conductor = Conductor(rules, compiled.expected, deadline, settings.attempts)
+    facts = RunFacts(
+        version=__version__,
+        repo=settings.repository,
+        pipeline=str(settings.pipeline),
+        instrument=tuple(compiled.instruments),
+        inputs=tuple(compiled.inputs),
+        output=settings.output,
+        workers=settings.workers,
+        started=started,
+    )
+    return Parts(
+        settings=settings,
+        compiled=compiled,
+        requests=Requests(compiled, settings.output, conductor.is_active),
+        conductor=conductor,
+        record=RunRecord(facts),
+        board=Board(),
+        ledger=Ledger(settings.work_dir / "ledger.jsonl"),
+        publisher=FolderPublisher(settings.work_dir / "published"),
+        outbox=Outbox(committer),
+        ended_before=ended,
+        planner=planner,
+    )
+
+
+def registrar_maker(settings: RunSettings, compiled: CompiledRun) -> Callable[[], Registrar]:
+    """Return what makes the writer, for the committer's thread."""
+    records = own_records(compiled)
+
+    def make() -> Registrar:
+        return Registrar(
+            settings.repository,
+            list(compiled.pipelines.values()),
+            records,
+            compiled.inputs,
+            settings.output,
+            compiled.rapid.publish,
+        )
+
+    return make
+
+
+def worker_setup(settings: RunSettings, compiled: CompiledRun) -> WorkerSetup:
+    """Return what each worker is given."""
+    return WorkerSetup(
+        repository=settings.repository,
+        pipelines=tuple(compiled.pipelines.values()),
+        static_records=tuple(record_to_json(record) for record in compiled.records.static()),
+        shared=frozenset(compiled.rapid.shared),
+        cache_bytes=1e6 * settings.calibration_cache_mb,
+    )
+
+
+def own_records(compiled: CompiledRun) -> RecordStore:
+    """Return a copy of the records that do not change, for another thread."""
+    return RecordStore(compiled.records.universe, compiled.records.static())
+
+
+def _rule(step: Step) -> StepRule:
+    return StepRule(
+        step.label,
+        per_detector=step.per_detector,
+        after=step.after,
+        per_group=step.per_group,
+        needs_commit=step.planner is Planner.BUILDER,
+    )
