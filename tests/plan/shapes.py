@@ -207,6 +207,17 @@ INIT = [
     ),
     Shape(
         "init",
+        "the configuration of another task",
+        {
+            "isr": ISR,
+            "stat": Task(
+                D, [IMAGE], [STATS], built_with=[Connection("isr_config", (), "Config", mocked=False)]
+            ),
+        },
+        {"a": Step(D, ["isr"]), "b": Step(D, ["stat"])},
+    ),
+    Shape(
+        "init",
         "an init-output when upstream's builder plans",
         {
             "isr": Task(D, [RAW], [IMAGE], builds=[Connection("isr_schema")]),
@@ -362,13 +373,13 @@ SEVERAL = [
     Shape(
         "multiple and deferred",
         "one input and a calibration, loaded late",
-        {"isr": isr(BIAS, deferred=["raw", "bias"])},
+        {"isr": isr(BIAS, deferred=["raw", "toy_bias"])},
         only("isr"),
     ),
     Shape(
         "multiple and deferred",
         "a calibration of which there is one",
-        {"isr": isr(many("bias", ("instrument", "detector"), calibration=True))},
+        {"isr": isr(many("toy_bias", ("instrument", "detector"), calibration=True))},
         only("isr"),
     ),
     Shape(
@@ -619,6 +630,23 @@ SKY = [
     ),
     Shape(
         "bounds connections",
+        "in time, of other datasets than the quantum",
+        {
+            "isr": ISR,
+            "late": Task(
+                V, [many("image")], [one("late_v", V)], needs=[CAMERA], config={"temporal_bounds": ["image"]}
+            ),
+        },
+        {"a": Step(D, ["isr"]), "b": Step(V, ["late"], TRIVIAL)},
+    ),
+    Shape(
+        "reference catalogues",
+        "a regular input of a pixel",
+        {"isr": ISR, "match": Task(VD, [IMAGE, many("refcat", HTM)], [one("match", VD)])},
+        {"a": Step(D, ["isr"]), "b": Step(VD, ["match"], BUILDER)},
+    ),
+    Shape(
+        "bounds connections",
         "in time",
         {"isr": isr(BIAS, temporal_bounds=["raw"])},
         only("isr", planner=TRIVIAL),
@@ -665,7 +693,7 @@ LOOKUPS = [
     Shape(
         "look-up functions",
         "another than what is certified",
-        {"isr": isr(BIAS, lookups={"bias": "finds what was made first"})},
+        {"isr": isr(BIAS, lookups={"toy_bias": "finds what was made first"})},
         only("isr", planner=TRIVIAL),
     ),
     Shape(
@@ -677,8 +705,8 @@ LOOKUPS = [
                 E,
                 [many("image")],
                 [SUMMARY],
-                needs=[many("bias", ("instrument", "detector"), calibration=True)],
-                config={"lookups": {"bias": "finds those of all detectors"}},
+                needs=[many("toy_bias", ("instrument", "detector"), calibration=True)],
+                config={"lookups": {"toy_bias": "finds those of all detectors"}},
             ),
         },
         {"step1a": Step(D, ["isr"]), "step1b": Step(E, ["gather"], TRIVIAL)},
@@ -688,15 +716,16 @@ LOOKUPS = [
         "nothing, which is allowed",
         {
             "isr": isr(
-                one("bias", ("instrument", "detector"), calibration=True, minimum=0),
+                one("toy_bias", ("instrument", "detector"), calibration=True, minimum=0),
                 FLAT,
-                lookups={"bias": "finds nothing"},
+                lookups={"toy_bias": "finds nothing"},
             )
         },
         only("isr", planner=TRIVIAL),
     ),
 ]
 
+METADATA = one("isr_metadata", D, "TaskMetadata", mocked=False)
 CALIBRATIONS = [
     Shape("calibrations", "one collection shadows another", {"isr": isr(BIAS)}, only("isr")),
     Shape("calibrations", "of a filter", {"isr": isr(FLAT)}, only("isr")),
@@ -721,6 +750,58 @@ CALIBRATIONS = [
         "of a visit",
         {"isr": ISR, "fit": Task(VD, [IMAGE], [one("fit", VD)], needs=[BIAS, FLAT])},
         {"a": Step(D, ["isr"]), "b": Step(VD, ["fit"])},
+    ),
+    Shape(
+        "calibrations",
+        "of a band, and of a filter for a gather",
+        {
+            "isr": isr(one("transmission", ("instrument", "band"), calibration=True)),
+            "gather": Task(
+                E,
+                [many("image")],
+                [SUMMARY],
+                needs=[one("filter_curve", ("instrument", "physical_filter"), calibration=True)],
+            ),
+        },
+        two(["isr"], ["gather"]),
+    ),
+    Shape(
+        "calibrations",
+        "never made, and optional",
+        {"isr": isr(BIAS, one("no_such", ("instrument", "detector"), calibration=True, minimum=0))},
+        only("isr"),
+    ),
+    Shape(
+        "calibrations",
+        "of all detectors for a gather",
+        {
+            "isr": ISR,
+            "gather": Task(
+                E,
+                [many("image")],
+                [SUMMARY],
+                needs=[many("toy_bias", ("instrument", "detector"), calibration=True)],
+            ),
+        },
+        two(["isr"], ["gather"], BUILDER),
+    ),
+    Shape(
+        "calibrations",
+        "within a step of a group",
+        {"isr": ISR, "group": Task(G, [many("image")], [one("g", G)])},
+        only("isr", "group", dimensions=G, planner=TRIVIAL),
+    ),
+    Shape(
+        "calibrations",
+        "certified ones of a group",
+        {"isr": ISR, "pair": Task(GD, [many("image")], [one("pair", GD)], needs=[BIAS])},
+        {"a": Step(D, ["isr"]), "b": Step(GD, ["pair"], BUILDER)},
+    ),
+    Shape(
+        "calibrations",
+        "read as a regular input",
+        {"isr": Task(D, [RAW, one("linearity", ("instrument", "detector"))], [IMAGE])},
+        only("isr", planner=TRIVIAL),
     ),
     Shape(
         "calibrations",
@@ -754,6 +835,26 @@ WIDE = [
     ),
     Shape(
         "wide outputs",
+        "an exposure writes for each detector, and reads of none",
+        {
+            **USUAL,
+            "fan": Task(E, [SUMMARY], [many("spread")]),
+            "each": Task(D, [one("spread")], [one("each")]),
+        },
+        {
+            **two(["isr", "stat"], ["gather"]),
+            "step1c": Step(E, ["fan"]),
+            "step1d": Step(D, ["each"]),
+        },
+    ),
+    Shape(
+        "wide outputs",
+        "an exposure writes for each detector that it reads",
+        {"isr": ISR, "odd": ODD, "spread": Task(E, [many("odd")], [many("spread")])},
+        {"a": Step(D, ["isr", "odd"]), "b": Step(E, ["spread"])},
+    ),
+    Shape(
+        "wide outputs",
         "a group writes for each exposure",
         {"isr": ISR, "group": Task(G, [many("image")], [many("of_group", E)])},
         {"a": Step(D, ["isr"]), "b": Step(G, ["group"])},
@@ -766,12 +867,85 @@ WIDE = [
     ),
 ]
 
+META = [
+    Shape(
+        "metadata and logs",
+        "of the same step",
+        {
+            "isr": ISR,
+            "report": Task(D, [METADATA, one("isr_log", D, "ButlerLogRecords", mocked=False)], [one("told")]),
+        },
+        only("isr", "report"),
+    ),
+    Shape(
+        "metadata and logs",
+        "of an earlier step, gathered",
+        {
+            "isr": ISR,
+            "stat": STAT,
+            "metadata_gather": Task(
+                E, [many("isr_metadata", D, "TaskMetadata", mocked=False)], [one("told_all", E)]
+            ),
+        },
+        two(["isr", "stat"], ["metadata_gather"]),
+    ),
+]
+
+PARTS = [
+    Shape(
+        "independent parts",
+        "of a gather, for one of which nothing came",
+        {
+            "isr": ISR,
+            "stat": STAT,
+            "gather": GATHER,
+            "nothing": Task(D, [IMAGE], [one("odd")], config={"adjust": "refuses all"}),
+            "odd_gather": Task(E, [many("odd")], [one("odd_summary", E)]),
+            "report": Task(E, [SUMMARY], [one("report", E)]),
+        },
+        {
+            "a": Step(D, ["isr", "stat", "nothing"]),
+            "b": Step(E, ["gather"]),
+            "c": Step(E, ["odd_gather", "report"]),
+        },
+    ),
+    Shape(
+        "independent parts",
+        "of a gather, each of other detectors",
+        {
+            "isr": ISR,
+            "odd": ODD,
+            "stat": STAT,
+            "gather": GATHER,
+            "spread": Task(E, [many("odd")], [many("spread")]),
+        },
+        {"a": Step(D, ["isr", "odd", "stat"]), "b": Step(E, ["gather", "spread"])},
+    ),
+    Shape(
+        "independent parts",
+        "of a gather, one of visits",
+        {
+            "isr": ISR,
+            "odd": ODD,
+            "visit": Task(V, [many("image")], [one("v", V)]),
+            "odd_gather": Task(E, [many("odd")], [one("odd_summary", E)]),
+        },
+        {"a": Step(D, ["isr", "odd"]), "b": Step(E, ["visit", "odd_gather"])},
+    ),
+]
+
 EMPTY = [
     Shape(
         "inputs without dimensions",
         "a regular one",
         {"isr": isr(BIAS, reads=[RAW, one("survey", ())]), "gather": Task(E, [many("image")], [SUMMARY])},
         {"step1a": Step(D, ["isr"], TRIVIAL), "step1b": Step(E, ["gather"])},
+    ),
+    Shape(
+        "inputs without dimensions",
+        "one that is not there",
+        {**USUAL, "lost": Task(D, [IMAGE, one("never_made_whole", ())], [one("lost")])},
+        {"step1a": Step(D, ["isr", "stat", "lost"], TRIVIAL), "step1b": Step(E, ["gather"])},
     ),
     Shape("inputs without dimensions", "a prerequisite", {"isr": isr(one("survey", ()))}, only("isr")),
     Shape(
@@ -823,6 +997,8 @@ SHAPES: Sequence[Shape] = [
     *LOOKUPS,
     *CALIBRATIONS,
     *WIDE,
+    *PARTS,
+    *META,
     *EMPTY,
     *TOGETHER,
 ]

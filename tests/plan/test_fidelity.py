@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import functools
 import shutil
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -11,12 +12,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from lsst.daf.butler import Butler, CollectionType, Config, DatasetRef, DimensionRecord, Quantum
+from lsst.daf.butler import Butler, CollectionType, Config, DatasetRef, DatasetType, DimensionRecord, Quantum
 from lsst.pipe.base.all_dimensions_quantum_graph_builder import AllDimensionsQuantumGraphBuilder
 from lsst.pipe.base.pipeline_graph import PipelineGraph
 from lsst.pipe.base.quantum_graph import PredictedQuantumGraph
 
-from lsst.ctrl.rapid.instruments import repository_config
+from lsst.ctrl.rapid.instruments import LsstCamSim, repository_config
 from lsst.ctrl.rapid.model import Shard
 from lsst.ctrl.rapid.plan import (
     Calibrations,
@@ -24,6 +25,7 @@ from lsst.ctrl.rapid.plan import (
     DatasetMessage,
     InputKind,
     NoQuantaError,
+    PipelineSource,
     PlannedQuantum,
     Planner,
     RecordStore,
@@ -56,17 +58,27 @@ with warnings.catch_warnings():
 
 NIGHT = Night()
 
+OURS = Night("LSSTCamSim", (90, 91, 92, 93), (("r_57", "r"), ("g_6", "g")))
+"""The same night of a camera of ours."""
+
+PIPELINES = Path(__file__).parents[2] / "pipelines"
+
 type Described = Mapping[tuple[str, tuple[Any, ...]], Mapping[str, Any]]
 
 
 @dataclasses.dataclass(frozen=True)
 class Observatory:
-    """A repository before the night, its copy that has heard of the exposures, and one that has it all."""
+    """A repository before the night, and its copy in which all of the night is committed."""
 
     before: Butler
     after: Butler
-    raws: Mapping[int, Sequence[DatasetRef]]
-    records: Mapping[int, Sequence[DimensionRecord]]
+
+    def raws(self, night: Night, exposure: int) -> Sequence[DatasetRef]:
+        return raws(self.after, night, exposure, night.detectors)
+
+    @functools.cache  # noqa: B019 -- it lives as long as the module's tests
+    def records(self, night: Night, exposure: int) -> Sequence[DimensionRecord]:
+        return records(self.after, night, exposure)
 
 
 @pytest.fixture(scope="module")
@@ -85,6 +97,23 @@ def _make_repository(root: Path, uri: str | None) -> None:
     with Butler.from_config(str(root), writeable=True) as butler:
         add_camera(butler, NIGHT)
         fill(butler, NIGHT, registered)
+        LsstCamSim().register(butler.registry)
+        _add_our_calibrations(butler)
+
+
+def _add_our_calibrations(butler: Butler) -> None:
+    for name, storage_class, more in (
+        ("bias", "ImageV2", ()),
+        ("dark", "ImageV2", ()),
+        ("flat", "ImageV2", ("physical_filter",)),
+        ("amplifier_gain", "StructuredDataDict", ()),
+    ):
+        dimensions = ("instrument", "detector", *more)
+        butler.registry.registerDatasetType(
+            DatasetType(name, dimensions, storage_class, universe=butler.dimensions, isCalibration=True)
+        )
+        refs = registered(butler, name, OURS.data_ids(*dimensions), run="made")
+        butler.registry.certify("calib", refs, OURS.hours(0.5, None))
 
 
 def _copy(root: Path, copy: Path, server: PostgresServer | None) -> None:
@@ -115,13 +144,12 @@ def observatory(
             stack.enter_context(Butler.from_config(str(folder / name), writeable=True))
             for name in ("before", "after")
         )
-        add_exposures(after, NIGHT)
+        for night in (NIGHT, OURS):
+            add_exposures(after, night)
+            for exposure in night.exposures:
+                after.registry._importDatasets(raws(after, night, exposure, night.detectors))
         add_given(after, NIGHT, registered)
-        refs = {number: raws(after, NIGHT, number, NIGHT.detectors) for number in NIGHT.exposures}
-        after.registry._importDatasets([ref for found in refs.values() for ref in found])
-        yield Observatory(
-            before, after, refs, {number: records(after, NIGHT, number) for number in NIGHT.exposures}
-        )
+        yield Observatory(before, after)
 
 
 class Live:
@@ -132,14 +160,16 @@ class Live:
         observatory: Observatory,
         compiled: CompiledPipeline,
         run: str,
-        detectors: Sequence[int] = NIGHT.detectors,
+        night: Night = NIGHT,
+        detectors: Sequence[int] = (),
     ) -> None:
         self.observatory = observatory
-        self.detectors = detectors
+        self.night = night
+        self.detectors = detectors or night.detectors
         self.compiled = compiled
         self.run = run
         self.made: list[tuple[int | None, DatasetRef]] = []
-        self._static = RecordStore.from_butler(observatory.before, [NIGHT.instrument])
+        self._static = RecordStore.from_butler(observatory.before, [night.instrument])
         self._calibrations = Calibrations(compiled.calibrations, [INPUTS])
         self._calibrations.refresh(observatory.before)
         self._make_run()
@@ -154,8 +184,8 @@ class Live:
         for butler in (before, after):
             butler.collections.register(self.run, CollectionType.RUN)
         for node in self.compiled.graph.tasks.values():
-            for edge in node.init.outputs.values():
-                name = edge.parent_dataset_type_name
+            config = {node.init.config_output.parent_dataset_type_name} & self.compiled.init_inputs
+            for name in [*(edge.parent_dataset_type_name for edge in node.init.outputs.values()), *config]:
                 before.registry.registerDatasetType(self.compiled.dataset_types[name])
                 refs = after.registry.insertDatasets(name, [{}], run=self.run)
                 before.registry._importDatasets(refs)
@@ -164,14 +194,14 @@ class Live:
         """Return the shards of a step, of all exposures."""
         detectors: Sequence[int | None] = self.detectors if step.per_detector else [None]
         if step.per_group:
-            first, last = NIGHT.exposures
+            first, last = self.night.exposures
             return [
-                Shard("shape", step.label, NIGHT.instrument, last, d, NIGHT.group, (first,))
+                Shard("shape", step.label, self.night.instrument, last, d, self.night.group, (first,))
                 for d in detectors
             ]
         return [
-            Shard("shape", step.label, NIGHT.instrument, number, d)
-            for number in NIGHT.exposures
+            Shard("shape", step.label, self.night.instrument, number, d)
+            for number in self.night.exposures
             for d in detectors
         ]
 
@@ -179,15 +209,17 @@ class Live:
         """Make a shard's quanta, where it can be from a repository that has not heard of its exposure."""
         store = RecordStore(self._static.universe, self._static.static())
         for number in shard.exposures:
-            store.add(self.observatory.records[number])
+            store.add(self.observatory.records(self.night, number))
         come = [
             raw
             for number in shard.exposures
-            for raw in self.observatory.raws[number]
+            for raw in self.observatory.raws(self.night, number)
             if raw.dataId["detector"] in self.detectors and shard.detector in (None, raw.dataId["detector"])
         ]
         messages = [DatasetMessage.of(ref) for ref in self._inputs(step, shard, come)]
-        inputs = ShardInputs(refs_by_type(messages, self.compiled.dataset_types, store))
+        detectors = sorted({int(raw.dataId["detector"]) for raw in come})
+        refs = refs_by_type(messages, self.compiled.dataset_types, store)
+        inputs = ShardInputs(refs, detectors=detectors)
         collections = [INPUTS, RAW_RUN]
         match step.planner:
             case Planner.MEMORY:
@@ -290,16 +322,18 @@ def describe(quanta: Sequence[tuple[str, Quantum]], there: set[Any]) -> Describe
     return found
 
 
-def upstream(graph: PipelineGraph, butler: Butler, run: str) -> list[tuple[str, Quantum]]:
+def upstream(
+    graph: PipelineGraph, butler: Butler, run: str, night: Night = NIGHT
+) -> list[tuple[str, Quantum]]:
     """Return the quanta of upstream's builder for both exposures."""
     dimensions = graph.get_all_dimensions(prerequisites=False)
-    where, bind = f"instrument = '{NIGHT.instrument}'", {"numbers": list(NIGHT.exposures)}
+    where, bind = f"instrument = '{night.instrument}'", {"numbers": list(night.exposures)}
     if "exposure" in dimensions:
         where += " AND exposure IN (numbers)"
     elif "visit" in dimensions:
         where += " AND visit IN (numbers)"
     else:
-        where += f" AND group = '{NIGHT.group}'"
+        where += f" AND group = '{night.group}'"
     builder = AllDimensionsQuantumGraphBuilder(
         graph, butler, where=where, bind=bind, input_collections=[run, INPUTS], output_run=run
     )
@@ -323,13 +357,26 @@ def test_quanta_are_upstreams(observatory: Observatory, tmp_path: Path, shape: S
         expected = upstream(compiled.graph, observatory.after, shape.run)
         assert expected
         assert_same([quantum for step in compiled.steps for quantum in live.run_step(step)], expected)
-        return
-    some = False
-    for step in compiled.steps:
-        expected = upstream(compiled.step_graph(step.label), observatory.after, shape.run)
+    else:
+        assert_steps_are_upstreams(live)
+
+
+@pytest.mark.parametrize("name", ["summit", "summitBias", "summitDark", "summitFlat"])
+def test_quanta_of_our_pipelines_are_upstreams(observatory: Observatory, name: str) -> None:
+    compiled = compile_pipeline(PipelineSource(PIPELINES / f"{name}.yaml"), observatory.before)
+    assert {step.planner for step in compiled.steps} == {Planner.MEMORY}
+    assert_steps_are_upstreams(Live(observatory, compiled, f"ours/{name}", OURS))
+
+
+def assert_steps_are_upstreams(live: Live) -> None:
+    """Go through the steps as live, and compare each with upstream's graph of it for the whole night."""
+    planned = 0
+    for step in live.compiled.steps:
+        graph = live.compiled.step_graph(step.label)
+        expected = upstream(graph, live.observatory.after, live.run, live.night)
         assert_same(live.run_step(step), expected)
-        some = some or bool(expected)
-    assert some
+        planned += len(expected)
+    assert planned
 
 
 def assert_same(ours: Sequence[tuple[str, Quantum]], theirs: Sequence[tuple[str, Quantum]]) -> None:
@@ -352,7 +399,7 @@ def live(observatory: Observatory, tmp_path: Path) -> Callable[..., Live]:
     ) -> Live:
         shape = Shape("single", tmp_path.name, tasks, steps)
         compiled = compile_pipeline(write_pipeline(shape, tmp_path), observatory.before)
-        return Live(observatory, compiled, shape.run, detectors)
+        return Live(observatory, compiled, shape.run, detectors=detectors)
 
     return make
 
@@ -371,7 +418,7 @@ def test_a_replaced_calibration_is_taken_from_when_it_holds(live: Callable[..., 
     night = live({"isr": ISR}, only("isr"))
     runs: dict[Any, list[str]] = {1: [], 2: []}
     for _, quantum in night.run_step(night.compiled.step("step1a")):
-        runs[quantum.dataId["exposure"]] += [ref.run for ref in quantum.inputs["bias"]]
+        runs[quantum.dataId["exposure"]] += [ref.run for ref in quantum.inputs["toy_bias"]]
     assert runs == {1: ["made"] * 4, 2: ["made", "made/bias2", "made", "made"]}
 
 

@@ -107,12 +107,14 @@ _DETECTOR, _FILTER = ("instrument", "detector"), "physical_filter"
 _TRACT, _PATCH = ("skymap", "tract"), ("skymap", "tract", "patch")
 
 _TYPES: Sequence[tuple[str, tuple[str, ...], str, bool]] = (
-    ("bias", _DETECTOR, "StructuredDataDict", True),
-    ("flat", (*_DETECTOR, _FILTER), "StructuredDataDict", True),
+    ("toy_bias", _DETECTOR, "StructuredDataDict", True),
+    ("toy_flat", (*_DETECTOR, _FILTER), "StructuredDataDict", True),
     ("camera", ("instrument",), "StructuredDataDict", True),
     ("defects", _DETECTOR, "StructuredDataDict", True),
     ("fringe", (*_DETECTOR, _FILTER), "StructuredDataDict", True),
     ("gains", _DETECTOR, "ArrowAstropy", True),
+    ("transmission", ("instrument", "band"), "StructuredDataDict", True),
+    ("filter_curve", ("instrument", _FILTER), "StructuredDataDict", True),
     ("linearity", _DETECTOR, "StructuredDataDict", False),
     ("survey", (), "StructuredDataDict", False),
     ("given_schema", (), "StructuredDataDict", False),
@@ -200,14 +202,17 @@ def _add_calibrations(butler: Butler, night: Night, write: Writer) -> None:
     def made(name: str, *dimensions: str, run: str = "made", detectors: int = 4) -> list[DatasetRef]:
         return write(butler, name, night.data_ids(*dimensions, detectors=detectors), run=run)
 
-    certify("calib", made("bias", "detector"), night.hours(None, None))
-    certify("newer", made("bias", "detector", run="made/bias2", detectors=2)[1:], night.hours(1.5, None))
-    certify("calib", made("flat", "detector", "physical_filter"), night.hours(None, None))
+    certify("calib", made("toy_bias", "detector"), night.hours(None, None))
+    certify("newer", made("toy_bias", "detector", run="made/bias2", detectors=2)[1:], night.hours(1.5, None))
+    certify("calib", made("toy_flat", "detector", "physical_filter"), night.hours(None, None))
     certify("calib", made("fringe", "detector", "physical_filter"), night.hours(0.5, None))
     certify("newer", made("camera"), night.hours(None, None))
     certify("calib", made("gains", "detector"), night.hours(0, 1.5))
     certify("calib", made("gains", "detector", run="made/gains2"), night.hours(1.5, 3))
     certify("calib", made("defects", "detector", detectors=3), night.hours(0, 1.5))
+    certify("calib", made("filter_curve", "physical_filter"), night.hours(None, None))
+    bands = [{"instrument": night.instrument, "band": band} for _, band in night.filters]
+    certify("newer", write(butler, "transmission", bands, run="made"), night.hours(0.5, None))
     made("linearity", "detector")
 
 

@@ -183,7 +183,7 @@ class ChangingConnections(
     )
     flat = ct.PrerequisiteInput(
         doc="",
-        name="flat",
+        name="toy_flat",
         storageClass=_DICT,
         dimensions=("instrument", "detector", "physical_filter"),
         isCalibration=True,

@@ -68,8 +68,8 @@ def many(
 
 RAW = one("raw", D, "RapidRaw", mocked=False)
 RAWS = many("raw", D, "RapidRaw", mocked=False)
-BIAS = one("bias", ("instrument", "detector"), calibration=True)
-FLAT = one("flat", ("instrument", "detector", "physical_filter"), calibration=True)
+BIAS = one("toy_bias", ("instrument", "detector"), calibration=True)
+FLAT = one("toy_flat", ("instrument", "detector", "physical_filter"), calibration=True)
 CAMERA = one("camera", ("instrument",), calibration=True)
 
 

@@ -175,7 +175,7 @@ class WorkerState:
         raws = self._ingest_raws(unregistered)
         if raws:
             records = DatastoreRecordData.merge_mappings(records, self._datastore.export_records(raws))
-        inputs = ShardInputs(refs, records)
+        inputs = ShardInputs(refs, records, request.detectors)
         planned = instantiate(pipeline.graph, step, request.shard, request.run, inputs, self._records)
         return planned if planned or any(refs.values()) else None
 

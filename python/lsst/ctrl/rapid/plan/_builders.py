@@ -4,7 +4,7 @@ from __future__ import annotations
 
 __all__ = ("NoQuantaError", "build_from_memory", "build_from_queries")
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from lsst.daf.butler import Butler, DatasetRef, MissingDatasetTypeError
 from lsst.pipe.base.all_dimensions_quantum_graph_builder import AllDimensionsQuantumGraphBuilder
@@ -34,7 +34,6 @@ def build_from_memory(
     records: RecordStore,
     butler: Butler,
     collections: Sequence[str],
-    detectors: Iterable[int] = (),
 ) -> list[PlannedQuantum]:
     """Make a shard's quanta by upstream's builder, from data IDs and datasets in memory.
 
@@ -49,8 +48,6 @@ def build_from_memory(
         The repository; it is only read.
     collections
         Input collections, searched in this order.
-    detectors
-        Those of a gather of which a raw has come: what is looked up is looked up for them.
 
     Returns
     -------
@@ -64,18 +61,19 @@ def build_from_memory(
     Exception
         What upstream's builder raises, for example for a prerequisite that is missing.
     """
-    found = {**inputs.refs}
+    found = {name: list(refs) for name, refs in inputs.refs.items()}
     data_ids = DataIds(records)
-    scope = Scope.of(step, shard, found, records, detectors)
-    for name in step.reads(InputKind.EXISTING):
-        found[name] = _existing(compiled, name, scope, data_ids, butler, collections)
-    if shard.detector is None:
-        scope = Scope.of(step, shard, found, records)
+    scopes: dict[frozenset[str], Scope] = {}
+    for part in step.parts:
+        scope = Scope.of(part, shard, inputs.refs, records, inputs.detectors)
+        for name in part.existing:
+            found[name] = _existing(compiled, name, scope, data_ids, butler, collections)
+        scopes[part.tasks] = scope.constrained(part.constraints, found)
     builder = _ShardGraphBuilder(
         compiled.step_graph(step.label),
         butler,
         step=step,
-        scope=scope,
+        scopes=scopes,
         refs=found,
         data_ids=data_ids,
         input_collections=[run, *collections],
@@ -158,26 +156,24 @@ class _ShardGraphBuilder(QuantumGraphBuilder):
         butler: Butler,
         *,
         step: Step,
-        scope: Scope,
+        scopes: Mapping[frozenset[str], Scope],
         refs: Mapping[str, Sequence[DatasetRef]],
         data_ids: DataIds,
         input_collections: Sequence[str],
         output_run: str,
     ) -> None:
         super().__init__(graph, butler, input_collections=input_collections, output_run=output_run)
-        self._scope = scope
+        self._scopes = scopes
         self._refs = refs
         self._by_key = {
             (name, ref.dataId.required_values): ref for name, found in refs.items() for ref in found
         }
         self._data_ids = data_ids
         self._cached = frozenset(step.reads(InputKind.CALIBRATION))
-        self._constraints = {part.tasks: part.constraints for part in step.parts}
 
     def process_subgraph(self, subgraph: PipelineGraph) -> QuantumGraphSkeleton:
         skeleton = QuantumGraphSkeleton(subgraph.tasks)
-        constraints = self._constraints[frozenset(subgraph.tasks)]
-        scope = self._scope.constrained(constraints, self._refs)
+        scope = self._scopes[frozenset(subgraph.tasks)]
         for node in subgraph.tasks.values():
             for key, rows in scope.by_data_id(node.dimensions):
                 quantum = skeleton.add_quantum_node(node.label, self._data_ids.expand(node.dimensions, key))

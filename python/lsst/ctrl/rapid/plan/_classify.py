@@ -4,7 +4,7 @@ from __future__ import annotations
 
 __all__ = ("Refusal", "classify_step")
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from lsst.daf.butler import DatasetType, DimensionGroup
 from lsst.pipe.base import PipelineTaskConnections
@@ -60,7 +60,7 @@ def classify_step(
     classifier = _Classifier(graph, step_of, label, dimensions)
     for task in tasks:
         classifier.take(graph.tasks[task])
-    parts, data_dimensions = _parts(graph, tasks)
+    parts, data_dimensions = _parts(graph, tasks, classifier.inputs)
     if registered is not None:
         _check_registered(classifier.inputs, parts, frozenset(registered))
     planner = max((how for how, _ in classifier.why), key=list(Planner).index, default=Planner.MEMORY)
@@ -154,6 +154,9 @@ class _Classifier:
             dimensions <= finder.constraint_dimensions or finder.dataset_skypix
         ):
             self.why.append((Planner.BUILDER, f"{told} per {_beyond(dimensions, node.dimensions)}"))
+        elif finder.dataset_type_node.is_calibration and not node.dimensions.temporal:
+            # Upstream's query takes the first collection's, whenever it holds; its finder takes none.
+            self.why.append((Planner.BUILDER, f"{told} for a group, which has no time of its own"))
         elif finder.dataset_skypix:
             self.why.append((Planner.TRIVIAL, f"{told} by position on the sky"))
         elif bounded:
@@ -161,7 +164,7 @@ class _Classifier:
         elif _OF_ONE_EXPOSURE & dimensions.required:
             self.why.append((Planner.TRIVIAL, f"{told}, which is there for one exposure only"))
         elif self._per_group:
-            self.why.append((Planner.TRIVIAL, f"{told} for a group, which has no time of its own"))
+            self.why.append((Planner.TRIVIAL, f"{told} for the exposures of a group"))
         else:
             return InputKind.CALIBRATION
         return InputKind.PREREQUISITE
@@ -221,7 +224,9 @@ def _check_connections(graph: PipelineGraph, node: TaskNode) -> None:
             )
 
 
-def _parts(graph: PipelineGraph, tasks: Sequence[str]) -> tuple[tuple[StepPart, ...], DimensionGroup]:
+def _parts(
+    graph: PipelineGraph, tasks: Sequence[str], inputs: Mapping[str, InputKind]
+) -> tuple[tuple[StepPart, ...], DimensionGroup]:
     """Return the independent parts of a step, as upstream splits its graph, and all their dimensions."""
     step_graph = subgraph(graph, tasks)
     parts = []
@@ -236,7 +241,16 @@ def _parts(graph: PipelineGraph, tasks: Sequence[str]) -> tuple[tuple[StepPart, 
             and node.dimensions
             and graph.producer_of(name) is None
         )
-        parts.append(StepPart(frozenset(part.tasks), constraints))
+        detectors_of = frozenset(
+            name
+            for name, node in part.dataset_types.items()
+            if node.is_initial_query_constraint
+            and "detector" in node.dimensions
+            and inputs.get(name) in {InputKind.TRIGGER, InputKind.EARLIER_STEP}
+        )
+        dimensions = part.get_all_dimensions(prerequisites=False)
+        existing = frozenset(n for n in part.dataset_types if inputs.get(n) is InputKind.EXISTING)
+        parts.append(StepPart(frozenset(part.tasks), constraints, dimensions, detectors_of, existing))
     return tuple(parts), step_graph.get_all_dimensions(prerequisites=False)
 
 

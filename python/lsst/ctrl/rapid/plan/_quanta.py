@@ -34,10 +34,13 @@ class ShardInputs:
         trigger, those of earlier steps, calibrations and init-inputs.
     records
         Datastore records of all of them, by datastore.
+    detectors
+        Those of a gather of which a raw has come.
     """
 
     refs: _RefsByType
     records: Mapping[str, DatastoreRecordData] = dataclasses.field(default_factory=dict)
+    detectors: Sequence[int] = ()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -92,10 +95,10 @@ def instantiate(
         If a dimension record is missing, or a visit is needed and none is defined.
     """
     known = _Known(graph, inputs.refs, records)
-    scope = Scope.of(step, shard, inputs.refs, records)
-    scopes = {
-        label: scope.constrained(part.constraints, inputs.refs) for part in step.parts for label in part.tasks
-    }
+    scopes: dict[str, Scope] = {}
+    for part in step.parts:
+        scope = Scope.of(part, shard, inputs.refs, records, inputs.detectors)
+        scopes |= dict.fromkeys(part.tasks, scope.constrained(part.constraints, inputs.refs))
     planned = []
     for label in step.tasks:
         node = graph.tasks[label]

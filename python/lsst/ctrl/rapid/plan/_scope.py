@@ -12,7 +12,7 @@ from lsst.daf.butler import DatasetRef, DimensionGroup
 
 from ..model import Shard
 from ._records import RecordStore
-from ._steps import InputKind, Step
+from ._steps import StepPart
 
 type Row = Mapping[str, str | int]
 """Dimension names and their values, implied ones included."""
@@ -35,38 +35,36 @@ class Scope:
     @classmethod
     def of(
         cls,
-        step: Step,
+        part: StepPart,
         shard: Shard,
         refs: Mapping[str, Sequence[DatasetRef]],
         records: RecordStore,
-        detectors: Iterable[int] = (),
+        detectors: Iterable[int],
     ) -> Self:
-        """Return the scope of a shard.
+        """Return the scope of a shard for one part of its step.
 
         Parameters
         ----------
-        step
-            The shard's step.
+        part
+            The part of the shard's step.
         shard
             The shard.
         refs
-            What it reads that is there already, by the name of the dataset type: a gather covers the
-            detectors of its triggers and of the products of earlier steps.
+            What it reads that is there already, by the name of the dataset type.
         records
             Dimension records of the shard's exposures, visits included.
-
         detectors
-            Detectors that a gather covers besides.
+            Those of a gather of which a raw has come.
 
         Raises
         ------
         LookupError
             If a record is missing, or a visit is needed and none is defined.
         """
-        dimensions = step.data_dimensions
+        dimensions = part.dimensions
         covered: Sequence[int | None] = [shard.detector]
         if "detector" in dimensions and shard.detector is None:
-            covered = sorted(_detectors(step, refs).union(detectors))
+            covered = sorted(_detectors(part, refs) if part.detectors_of else set(detectors))
         rows: list[Row] = []
         for exposure in shard.exposures:
             record = records.get("exposure", shard.instrument, exposure)
@@ -130,13 +128,6 @@ def key_of(row: Row, dimensions: DimensionGroup) -> Key:
     return tuple(row[name] for name in dimensions.required)
 
 
-def _detectors(step: Step, refs: Mapping[str, Sequence[DatasetRef]]) -> set[int]:
+def _detectors(part: StepPart, refs: Mapping[str, Sequence[DatasetRef]]) -> set[int]:
     """Return the detectors that a gather has something of."""
-    regular = {InputKind.TRIGGER, InputKind.EARLIER_STEP, InputKind.EXISTING}
-    return {
-        int(ref.dataId["detector"])
-        for name, kind in step.inputs.items()
-        if kind in regular
-        for ref in refs.get(name, ())
-        if "detector" in ref.dataId.dimensions
-    }
+    return {int(ref.dataId["detector"]) for name in part.detectors_of for ref in refs.get(name, ())}

@@ -54,10 +54,20 @@ class StepPart:
     constraints
         Names of the dataset types that must be there for a data ID, or no task of the part has a quantum for
         it: the inner join of upstream's initial query.
+    dimensions
+        All dimensions of the tasks and of their regular inputs and outputs.
+    detectors_of
+        Names of the dataset types whose detectors a gather covers: triggers and products of earlier steps
+        that are not optional.  If there are none, it covers every detector of which a raw has come.
+    existing
+        Names of the dataset types that are looked up for each shard.
     """
 
     tasks: frozenset[str]
     constraints: frozenset[str]
+    dimensions: DimensionGroup
+    detectors_of: frozenset[str]
+    existing: frozenset[str]
 
 
 @dataclasses.dataclass(frozen=True)

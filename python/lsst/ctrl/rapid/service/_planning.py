@@ -88,7 +88,8 @@ class HeadPlanner:
         records = RecordStore(self._compiled.records.universe, self._compiled.records.static())
         records.add(records_from_json(request.dimension_records, records.universe))
         try:
-            inputs = ShardInputs(request.refs(compiled.dataset_types, records))
+            refs = request.refs(compiled.dataset_types, records)
+            inputs = ShardInputs(refs, detectors=request.detectors)
             return describe_quanta(
                 instantiate(compiled.graph, step, request.shard, request.run, inputs, records)
             )
@@ -106,7 +107,8 @@ class HeadPlanner:
             collections = [*self._compiled.inputs, *raw_runs]
             match step.planner:
                 case Planner.TRIVIAL:
-                    inputs = ShardInputs(request.refs(compiled.dataset_types, self._records))
+                    refs = request.refs(compiled.dataset_types, self._records)
+                    inputs = ShardInputs(refs, detectors=request.detectors)
                     return build_from_memory(
                         compiled,
                         step,
@@ -116,7 +118,6 @@ class HeadPlanner:
                         self._records,
                         butler,
                         collections,
-                        request.detectors,
                     )
                 case _:
                     return build_from_queries(
