@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from lsst.daf.butler import Butler
+from lsst.utils.packages import Packages
 
 from lsst.ctrl.rapid.commit import ShardItem
 from lsst.ctrl.rapid.model import Outcome, OutcomeRecord, Shard, Times
@@ -92,6 +93,20 @@ def test_records_that_contradict_the_registry_are_told(bench) -> None:
 
         with pytest.raises(Exception, match="onflict"):
             sync_records(butler, other)
+
+
+def test_a_run_that_was_begun_with_other_versions_is_continued(bench) -> None:
+    run = dataclasses.replace(bench.run, run=f"{bench.run.run}-continued")
+    versions = Packages.fromSystem()
+    versions["numpy"] = "0.0.1"
+    with Butler.from_config(bench.repo, run=run.run, writeable=True) as butler:
+        butler.put(versions, "packages")
+    bench.committer.submit(run)
+    [done] = bench.committed(1)
+    assert done.error == ""
+    with Butler.from_config(bench.repo, collections=run.run) as butler:
+        assert butler.get("packages")["numpy"] == "0.0.1"
+        assert butler.find_dataset("rapid_pipeline") is not None
 
 
 def test_an_outcome_says_how_a_shard_ended(bench) -> None:

@@ -633,11 +633,11 @@ SKY = [
         "in time, of other datasets than the quantum",
         {
             "isr": ISR,
-            "late": Task(
+            "late_visit": Task(
                 V, [many("image")], [one("late_v", V)], needs=[CAMERA], config={"temporal_bounds": ["image"]}
             ),
         },
-        {"a": Step(D, ["isr"]), "b": Step(V, ["late"], TRIVIAL)},
+        {"a": Step(D, ["isr"]), "b": Step(V, ["late_visit"], TRIVIAL)},
     ),
     Shape(
         "reference catalogues",
@@ -873,9 +873,9 @@ META = [
         "of the same step",
         {
             "isr": ISR,
-            "report": Task(D, [METADATA, one("isr_log", D, "ButlerLogRecords", mocked=False)], [one("told")]),
+            "teller": Task(D, [METADATA, one("isr_log", D, "ButlerLogRecords", mocked=False)], [one("told")]),
         },
-        only("isr", "report"),
+        only("isr", "teller"),
     ),
     Shape(
         "metadata and logs",

@@ -17,7 +17,7 @@ from lsst.pipe.base.all_dimensions_quantum_graph_builder import AllDimensionsQua
 from lsst.pipe.base.pipeline_graph import PipelineGraph
 from lsst.pipe.base.quantum_graph import PredictedQuantumGraph
 
-from lsst.ctrl.rapid.instruments import LsstCamSim, repository_config
+from lsst.ctrl.rapid.instruments import repository_config
 from lsst.ctrl.rapid.model import Shard
 from lsst.ctrl.rapid.plan import (
     Calibrations,
@@ -58,7 +58,11 @@ with warnings.catch_warnings():
 
 NIGHT = Night()
 
-OURS = Night("LSSTCamSim", (90, 91, 92, 93), (("r_57", "r"), ("g_6", "g")))
+OURS = Night(
+    instrument="LSSTCamSim",
+    class_name="lsst.ctrl.rapid.instruments.LsstCamSim",
+    detectors=(90, 91, 92, 93),
+)
 """The same night of a camera of ours."""
 
 PIPELINES = Path(__file__).parents[2] / "pipelines"
@@ -72,7 +76,10 @@ class Observatory:
 
     before: Butler
     after: Butler
+    compared: set[str] = dataclasses.field(default_factory=set, hash=False, compare=False)
+    """Steps that begin shapes and were compared; many shapes begin alike."""
 
+    @functools.cache  # noqa: B019 -- it lives as long as the module's tests
     def raws(self, night: Night, exposure: int) -> Sequence[DatasetRef]:
         return raws(self.after, night, exposure, night.detectors)
 
@@ -97,7 +104,7 @@ def _make_repository(root: Path, uri: str | None) -> None:
     with Butler.from_config(str(root), writeable=True) as butler:
         add_camera(butler, NIGHT)
         fill(butler, NIGHT, registered)
-        LsstCamSim().register(butler.registry)
+        add_camera(butler, OURS)
         _add_our_calibrations(butler)
 
 
@@ -141,7 +148,7 @@ def observatory(
     _copy(folder / "before", folder / "after", server)
     with contextlib.ExitStack() as stack:
         before, after = (
-            stack.enter_context(Butler.from_config(str(folder / name), writeable=True))
+            stack.enter_context(Butler.from_config(str(folder / name), writeable=True, inferDefaults=False))
             for name in ("before", "after")
         )
         for night in (NIGHT, OURS):
@@ -268,28 +275,23 @@ class Live:
 
     def run_step(self, step: Step) -> list[tuple[str, Quantum]]:
         """Plan all shards of a step, and then commit them; returns the quanta with their tasks' labels."""
-        planned = {shard: self.plan(step, shard) for shard in self.shards(step)}
-        for shard, quanta in planned.items():
-            self.commit(shard, quanta)
-        return [(p.node.label, p.quantum) for quanta in planned.values() for p in quanta]
-
-    def commit(self, shard: Shard, planned: Sequence[PlannedQuantum]) -> None:
-        """Register what a shard's quanta will make."""
+        planned = [(shard, self.plan(step, shard)) for shard in self.shards(step)]
         types = self.compiled.dataset_types
-        refs = [
-            DatasetRef(types[ref.datasetType.name], ref.dataId, run=ref.run, id=ref.id)
-            for p in planned
-            for found in p.quantum.outputs.values()
-            for ref in found
+        made = [
+            (shard.detector, DatasetRef(types[ref.datasetType.name], ref.dataId, run=ref.run, id=ref.id))
+            for shard, quanta in planned
+            for p in quanta
+            for refs in p.quantum.outputs.values()
+            for ref in refs
         ]
+        read = {name for later in self.compiled.steps for name in later.reads(InputKind.EARLIER_STEP)}
         by_type: dict[str, list[DatasetRef]] = {}
-        for ref in refs:
+        for _, ref in made:
             by_type.setdefault(ref.datasetType.name, []).append(ref)
-        read = {name for step in self.compiled.steps for name in step.reads(InputKind.EARLIER_STEP)}
-        for name, found in by_type.items():
-            if name in read:
-                self.observatory.after.registry._importDatasets(found)
-        self.made += [(shard.detector, ref) for ref in refs]
+        for name in by_type.keys() & read:
+            self.observatory.after.registry._importDatasets(by_type[name])
+        self.made += made
+        return [(p.node.label, p.quantum) for _, quanta in planned for p in quanta]
 
 
 def describe(quanta: Sequence[tuple[str, Quantum]], there: set[Any]) -> Described:
@@ -334,11 +336,11 @@ def upstream(
         where += " AND visit IN (numbers)"
     else:
         where += f" AND group = '{night.group}'"
-    builder = AllDimensionsQuantumGraphBuilder(
-        graph, butler, where=where, bind=bind, input_collections=[run, INPUTS], output_run=run
-    )
-    components = builder.finish(attach_datastore_records=False)
-    built: PredictedQuantumGraph = components.assemble()
+    with butler.registry.caching_context():
+        builder = AllDimensionsQuantumGraphBuilder(
+            graph, butler, where=where, bind=bind, input_collections=[run, INPUTS], output_run=run
+        )
+        built: PredictedQuantumGraph = builder.finish(attach_datastore_records=False).assemble()
     quanta = built.build_execution_quanta()
     return [
         (label, quanta[identity])
@@ -350,6 +352,7 @@ def upstream(
 @pytest.mark.parametrize("shape", SHAPES, ids=str)
 def test_quanta_are_upstreams(observatory: Observatory, tmp_path: Path, shape: Shape) -> None:
     compiled = compile_pipeline(write_pipeline(shape, tmp_path), observatory.before)
+    assert set(compiled.graph.tasks) == shape.taken
     for step in compiled.steps:
         assert step.planner == shape.steps[step.label].planner, step.reasons
     live = Live(observatory, compiled, shape.run)
@@ -373,8 +376,13 @@ def assert_steps_are_upstreams(live: Live) -> None:
     planned = 0
     for step in live.compiled.steps:
         graph = live.compiled.step_graph(step.label)
+        content = f"{step.dimensions} {[(n.label, n.get_config_str()) for n in graph.tasks.values()]}"
+        if not step.after and content in live.observatory.compared:
+            planned += len(live.run_step(step))
+            continue
         expected = upstream(graph, live.observatory.after, live.run, live.night)
         assert_same(live.run_step(step), expected)
+        live.observatory.compared.add(content)
         planned += len(expected)
     assert planned
 

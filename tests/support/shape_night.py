@@ -66,11 +66,14 @@ class Night:
 
     Attributes
     ----------
+    class_name
+        Where the instrument's class is.
     instrument, detectors, filters, group, exposures, day_obs
-        Data ID values; filters by exposure.
+        Data ID values; filters by exposure, with their bands.
     """
 
     instrument: str = "ShapeCam"
+    class_name: str = "support.shape_tasks.ShapeCam"
     detectors: tuple[int, ...] = (0, 1, 2, 3)
     filters: tuple[tuple[str, str], ...] = (("r_57", "r"), ("g_6", "g"))
     group: str = "g1"
@@ -167,7 +170,7 @@ def add_camera(butler: Butler, night: Night) -> None:
     limits = {"detector_max": 1000, "visit_max": 10**10, "exposure_max": 10**10}
     sync(
         "instrument",
-        {"name": night.instrument, "class_name": "support.shape_tasks.ShapeCam", **limits},
+        {"name": night.instrument, "class_name": night.class_name, **limits},
     )
     for number in night.detectors:
         values = {"id": number, "full_name": f"R00_S0{number}", "purpose": "SCIENCE"}

@@ -160,6 +160,17 @@ class Shape:
         return f"{self.feature}: {self.name}"
 
     @property
+    def taken(self) -> set[str]:
+        """Labels of the tasks that are taken."""
+        if not self.labels:
+            return set(self.tasks)
+        return {
+            task
+            for label in self.labels
+            for task in (self.steps[label].tasks if label in self.steps else [label])
+        }
+
+    @property
     def run(self) -> str:
         """The RUN that its quanta write to: its own, so that shapes do not disturb each other."""
         return f"shapes/{self}".replace(" ", "_").replace(":", "").replace(",", "").replace("#", "")

@@ -21,7 +21,8 @@ from lsst.daf.butler import (
     StorageClassFactory,
 )
 from lsst.daf.butler._standalone_datastore import instantiate_standalone_datastore
-from lsst.daf.butler.registry import MissingCollectionError
+from lsst.daf.butler.registry import ConflictingDefinitionError, MissingCollectionError
+from lsst.pipe.base.pipeline_graph import PipelineGraph
 
 from ..plan import (
     CompiledPipeline,
@@ -187,7 +188,7 @@ class Registrar:
         writer = self._butler.clone(run=item.run, collections=None)
         graph = self._pipelines[item.pipeline].graph
         graph.write_configs(writer)
-        graph.write_packages(writer)
+        self._write_packages(item.run, graph, writer)
         # Tasks may be constructed with what is in the input collections.
         graph.write_init_outputs(self._butler.clone(run=item.run, collections=[item.run, *self._inputs]))
         if self._butler.find_dataset(PIPELINE_DATASET, collections=item.run) is None:
@@ -196,6 +197,16 @@ class Registrar:
         self._prepend(self._output, item.run, end=self._inputs)
         self._runs.add(item.run)
         _LOG.info("RUN %s is ready.", item.run)
+
+    def _write_packages(self, run: str, graph: PipelineGraph, writer: Butler) -> None:
+        """Record the versions of all packages; a RUN that was begun with others keeps what it was begun with.
+
+        Those that matter are in the RUN's name; no night ends because another package was updated.
+        """
+        try:
+            graph.write_packages(writer)
+        except ConflictingDefinitionError as err:
+            _LOG.warning("RUN %s was begun with other versions, which stay on record: %s", run, err)
 
     def _init_inputs(self, item: RunItem) -> tuple[tuple[DatasetMessage, ...], RecordsMessage]:
         """Find what the tasks of a RUN are constructed with: made with it, or in the input collections."""

@@ -132,10 +132,11 @@ class Executor:
             self._flow = ShardFlow(parts, self._pool, self._spawn)
             ingestor = Ingestor(compiled.raw, own_records(compiled))
             self._intake = Intake(parts, self._flow, ingestor, reading, registry)
-            self._make_runs_of_tonight(parts)
             self._phase = "stopping" if self._stopping else "warming the workers"
             stack.push_async_callback(self._pool.close)
             await self._pool.start()
+            # Not before: Dask's start changes sys.path, and a RUN lists the packages that are found along it.
+            self._make_runs_of_tonight(parts)
             await asyncio.to_thread(sources.start)
             self._spawn(self._read_arrivals())
             self._spawn(self._tick())
