@@ -55,28 +55,12 @@ def _calibration(name: str, dimensions: tuple[str, ...], **extra: Any) -> ct.Pre
     )
 
 
-def _refuses(detectors: set[int]) -> Any:
-    def adjustQuantum(self: Any, inputs: Any, outputs: Any, label: str, data_id: Any) -> Any:
-        if data_id["detector"] in detectors:
-            raise pb.NoWorkFound(f"nothing to do for detector {data_id['detector']}")
-        return pb.PipelineTaskConnections.adjustQuantum(self, inputs, outputs, label, data_id)
-
-    return adjustQuantum
-
-
 def _looks_up(*_: Any) -> list[Any]:
     return []
 
 
 def _adjusts_all(self: Any, adjuster: Any) -> None:
     pass
-
-
-def _keeps_last_inputs(self: Any, inputs: Any, outputs: Any, label: str, data_id: Any) -> Any:
-    connection, refs = inputs["stats"]
-    adjusted = {"stats": (connection, list(refs)[-2:])}
-    pb.PipelineTaskConnections.adjustQuantum(self, {**inputs, **adjusted}, outputs, label, data_id)
-    return adjusted, {}
 
 
 BIAS = ("instrument", "detector")
@@ -95,41 +79,14 @@ FlatIsr = _task(
         "out": _output("isr_image"),
     },
 )
-OptionalIsr = _task(
-    "OptionalIsr",
-    DETECTOR,
-    {"raw": _input("raw"), "flat": _calibration("flat", FLAT, minimum=0), "out": _output("isr_image")},
-)
-CameraIsr = _task(
-    "CameraIsr",
-    DETECTOR,
-    {"raw": _input("raw"), "camera": _calibration("camera", ("instrument",)), "out": _output("isr_image")},
-)
 Stat = _task("Stat", DETECTOR, {"image": _input("isr_image"), "out": _output("stats", "StructuredDataDict")})
 Catalog = _task(
     "Catalog", DETECTOR, {"image": _input("isr_image"), "out": _output("sources", "ArrowAstropy")}
-)
-Registered = _task(
-    "Registered", DETECTOR, {"image": _input("isr_image"), "out": _output("registered", "ArrowAstropy")}
-)
-RegisteredColumns = _task(
-    "RegisteredColumns",
-    DETECTOR,
-    {
-        "table": _input("registered", "DataFrame"),
-        "columns": _input("registered.columns", "ArrowColumnList"),
-        "out": _output("stats", "StructuredDataDict"),
-    },
 )
 Columns = _task(
     "Columns",
     DETECTOR,
     {"columns": _input("sources.columns", "ArrowColumnList"), "out": _output("stats", "StructuredDataDict")},
-)
-Convert = _task(
-    "Convert",
-    DETECTOR,
-    {"sources": _input("sources", "ArrowTable"), "out": _output("stats", "StructuredDataDict")},
 )
 Gather = _task(
     "Gather",
@@ -137,24 +94,6 @@ Gather = _task(
     {
         "stats": _input("stats", "StructuredDataDict", multiple=True, deferLoad=True),
         "out": _output("summary", "StructuredDataDict", EXPOSURE),
-    },
-)
-GatherTables = _task(
-    "GatherTables",
-    EXPOSURE,
-    {
-        "sources": _input("sources", "DataFrame", multiple=True, deferLoad=True),
-        "columns": _input("sources.columns", "ArrowColumnList", multiple=True),
-        "out": _output("summary", "StructuredDataDict", EXPOSURE),
-    },
-)
-GatherSome = _task(
-    "GatherSome",
-    EXPOSURE,
-    {
-        "stats": _input("stats", "StructuredDataDict", multiple=True, deferLoad=True),
-        "out": _output("summary", "StructuredDataDict", EXPOSURE),
-        "adjustQuantum": _keeps_last_inputs,
     },
 )
 Rank = _task(
@@ -166,57 +105,10 @@ Rank = _task(
         "out": _output("rank", "StructuredDataDict"),
     },
 )
-Odd = _task(
-    "Odd",
-    DETECTOR,
-    {"image": _input("isr_image"), "out": _output("odd"), "adjustQuantum": _refuses({0, 2})},
-)
-Nothing = _task(
-    "Nothing",
-    DETECTOR,
-    {"image": _input("isr_image"), "out": _output("odd"), "adjustQuantum": _refuses({0, 1, 2, 3})},
-)
-MaybeStat = _task(
-    "MaybeStat",
-    DETECTOR,
-    {
-        "image": _input("isr_image"),
-        "odd": _input("odd", minimum=0),
-        "out": _output("stats", "StructuredDataDict"),
-    },
-)
-OddStat = _task("OddStat", DETECTOR, {"odd": _input("odd"), "out": _output("stats", "StructuredDataDict")})
-GatherOdd = _task(
-    "GatherOdd",
-    EXPOSURE,
-    {
-        "stats": _input("stats", "StructuredDataDict", multiple=True),
-        "odd": _input("odd", multiple=True, minimum=0),
-        "out": _output("summary", "StructuredDataDict", EXPOSURE),
-    },
-)
 RawGather = _task(
     "RawGather",
     EXPOSURE,
     {"raws": _input("raw", multiple=True, deferLoad=True), "out": _output("mosaic", dimensions=EXPOSURE)},
-)
-Schema = _task(
-    "Schema",
-    DETECTOR,
-    {
-        "image": _input("isr_image"),
-        "schema": ct.InitOutput(doc="", name="a_schema", storageClass="StructuredDataDict"),
-        "out": _output("stats", "StructuredDataDict"),
-    },
-)
-UsesSchema = _task(
-    "UsesSchema",
-    EXPOSURE,
-    {
-        "schema": ct.InitInput(doc="", name="a_schema", storageClass="StructuredDataDict"),
-        "stats": _input("stats", "StructuredDataDict", multiple=True),
-        "out": _output("summary", "StructuredDataDict", EXPOSURE),
-    },
 )
 
 # Tasks that cannot be planned from memory, or not at all as raws arrive.

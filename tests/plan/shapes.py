@@ -515,6 +515,7 @@ DYNAMIC = [
         "an input more",
         {"changing": Plain("ChangingTask", {"doFlat": True}), "named": NAMED},
         two(["changing"], ["named"]),
+        names=("toy_flat",),
     ),
     Shape(
         "dynamic connections",
@@ -524,6 +525,7 @@ DYNAMIC = [
             "named": Plain("NamedGatherTask", {"connections.images": "plain_extra"}),
         },
         two(["changing"], ["named"]),
+        names=("plain_extra",),
     ),
     Shape(
         "dynamic connections", "neither", {"changing": PLAIN, "named": NAMED}, two(["changing"], ["named"])
@@ -536,6 +538,7 @@ DYNAMIC = [
             "named": Plain("NamedGatherTask", {"connections.images": "renamed_image"}),
         },
         two(["changing"], ["named"]),
+        names=("renamed_image",),
     ),
     Shape(
         "overridden names",
@@ -545,12 +548,14 @@ DYNAMIC = [
             "named": Plain("NamedGatherTask", {"connections.prefix": "other"}),
         },
         two(["changing"], ["named"]),
+        names=("other_image", "other_extra", "other_summary"),
     ),
     Shape(
         "overridden names",
         "of a prerequisite",
         {"changing": Plain("ChangingTask", {"connections.flat": "fringe", "doFlat": True}), "named": NAMED},
         two(["changing"], ["named"]),
+        names=("fringe",),
     ),
     Shape(
         "instrument overrides",
@@ -558,6 +563,7 @@ DYNAMIC = [
         {"changing": PLAIN},
         only("changing"),
         more={"instrument": "support.shape_tasks.ShapeCam"},
+        names=("shape_cam_image", "toy_flat"),
     ),
     Shape(
         "instrument overrides",
@@ -565,6 +571,7 @@ DYNAMIC = [
         {"changing": Plain("ChangingTask", {"doFlat": False}), "named": NAMED},
         two(["changing"], ["named"]),
         more={"instrument": "support.shape_tasks.ShapeCam"},
+        names=("shape_cam_image", "shape_cam_summary"),
     ),
     Shape(
         "parameters",
@@ -575,6 +582,7 @@ DYNAMIC = [
         },
         two(["changing"], ["named"]),
         more={"parameters": {"image": "parameter_image"}},
+        names=("parameter_image",),
     ),
     Shape(
         "parameters",
@@ -582,6 +590,7 @@ DYNAMIC = [
         {"changing": Plain("ChangingTask", {"doFlat": "parameters.flat"})},
         only("changing"),
         more={"parameters": {"flat": True}},
+        names=("toy_flat",),
     ),
     Shape("subsets", "one step of two", USUAL, two(["isr", "stat"], ["gather"]), labels=("step1a",)),
     Shape(

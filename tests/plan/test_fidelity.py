@@ -18,7 +18,7 @@ from lsst.pipe.base.pipeline_graph import PipelineGraph
 from lsst.pipe.base.quantum_graph import PredictedQuantumGraph
 
 from lsst.ctrl.rapid.instruments import repository_config
-from lsst.ctrl.rapid.model import Shard
+from lsst.ctrl.rapid.model import InputError, Shard
 from lsst.ctrl.rapid.plan import (
     Calibrations,
     CompiledPipeline,
@@ -37,7 +37,7 @@ from lsst.ctrl.rapid.plan import (
     instantiate,
     refs_by_type,
 )
-from plan.shapes import IMAGE, ISR, SHAPES, USUAL, only, two
+from plan.shapes import CATALOG, IMAGE, ISR, SHAPES, USUAL, only, two
 from support.shape_night import (
     INPUTS,
     RAW_RUN,
@@ -284,11 +284,12 @@ class Live:
             for refs in p.quantum.outputs.values()
             for ref in refs
         ]
-        read = {name for later in self.compiled.steps for name in later.reads(InputKind.EARLIER_STEP)}
         by_type: dict[str, list[DatasetRef]] = {}
         for _, ref in made:
             by_type.setdefault(ref.datasetType.name, []).append(ref)
-        for name in by_type.keys() & read:
+        for name in by_type:
+            if not self.compiled.graph.consumers_of(name):
+                continue
             self.observatory.after.registry._importDatasets(by_type[name])
         self.made += made
         return [(p.node.label, p.quantum) for _, quanta in planned for p in quanta]
@@ -302,7 +303,7 @@ def describe(quanta: Sequence[tuple[str, Quantum]], there: set[Any]) -> Describe
             ref.datasetType.name,
             ref.datasetType.storageClass_name,
             ref.dataId.required_values,
-            ref.isComponent(),
+            ref.datasetType.parentStorageClass.name if ref.isComponent() else None,
             ref.run,
             ref.id if ref.id in there else None,
         )
@@ -353,6 +354,7 @@ def upstream(
 def test_quanta_are_upstreams(observatory: Observatory, tmp_path: Path, shape: Shape) -> None:
     compiled = compile_pipeline(write_pipeline(shape, tmp_path), observatory.before)
     assert set(compiled.graph.tasks) == shape.taken
+    assert compiled.dataset_types.keys() >= set(shape.names)
     for step in compiled.steps:
         assert step.planner == shape.steps[step.label].planner, step.reasons
     live = Live(observatory, compiled, shape.run)
@@ -449,3 +451,10 @@ def test_a_shard_of_an_unknown_exposure_is_told(live: Callable[..., Live]) -> No
     nothing = RecordStore(night.observatory.before.dimensions)
     with pytest.raises(LookupError, match="no record of exposure for instrument='ShapeCam', exposure=99"):
         instantiate(night.compiled.graph, step, shard, night.run, ShardInputs({}), nothing)
+
+
+def test_a_type_that_is_read_in_two_storage_classes_is_refused(live: Callable[..., Live]) -> None:
+    both = [one("sources", D, "ArrowTable"), one("sources", D, "DataFrame", name="again")]
+    tasks = {"isr": ISR, "catalog": CATALOG, "both": Task(D, both, [one("both")])}
+    with pytest.raises(InputError, match="task 'both' reads 'sources' through two connections"):
+        live(tasks, only("isr", "catalog", "both"))

@@ -143,6 +143,8 @@ class Shape:
         What else its YAML says: ``parameters``, ``instrument``.
     labels
         Labels that are taken of it, as of ``file.yaml#a,b``.
+    names
+        Dataset types that it must have, where that is decided outside of its tasks.
     like
         Whose quanta it must have: those of upstream's graph of each step alone, or of the whole pipeline.
         They differ where an earlier step leaves out some of what constrains a later one.
@@ -154,6 +156,7 @@ class Shape:
     steps: Mapping[str, Step]
     more: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     labels: tuple[str, ...] = ()
+    names: tuple[str, ...] = ()
     like: Literal["step", "pipeline"] = "step"
 
     def __str__(self) -> str:
