@@ -13,6 +13,7 @@ from support.registered import INSTRUMENT, RAWS, OtherIngest, make_registry
 
 DAY = 20261122
 FIRST, SECOND = DAY * 100_000 + 1, DAY * 100_000 + 2
+BOTH = DAY * 100_000 + 99_001
 COLLECTIONS = ["other/raws", f"{INSTRUMENT}/defaults"]
 TAI_MINUS_UTC = 37.0
 
@@ -30,6 +31,7 @@ def butler(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Butler]:
             other.files([(number, 5), (number, 6)], folder / "raw.fits")
         other.raws(FIRST, [6], run="other/raws")
         other.visit(FIRST, [5, 6])
+        other.visit(BOTH, [5, 6], exposures=[FIRST, SECOND])
         other.butler.close()
         yield butler
 
@@ -63,6 +65,13 @@ def test_a_visit_comes_with_the_region_of_the_detector(butler: Butler) -> None:
         visit = {r.definition.name: r for r in raw.records if r.definition.name.startswith("visit")}
         assert visit.keys() == {"visit_definition", "visit", "visit_detector_region"}
         assert visit["visit_detector_region"].dataId["detector"] == raw.detector
+
+
+def test_a_visit_of_several_exposures_is_left_out(butler: Butler) -> None:
+    [first] = read_registered(butler, INSTRUMENT, FIRST, [5], COLLECTIONS, seen=2e9)
+    assert {r.visit for r in first.records if r.definition.name == "visit_definition"} == {FIRST}
+    [second] = read_registered(butler, INSTRUMENT, SECOND, [5], COLLECTIONS, seen=2e9)
+    assert not [r for r in second.records if r.definition.name.startswith("visit")]
 
 
 def test_an_expression_selects_newest_first(butler: Butler) -> None:

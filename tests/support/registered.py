@@ -55,8 +55,8 @@ class OtherIngest:
             },
         )  # fmt: skip
 
-    def visit(self, number: int, detectors: Iterable[int]) -> None:
-        """Register a visit of one exposure, with regions of these detectors."""
+    def visit(self, number: int, detectors: Iterable[int], exposures: Iterable[int] = ()) -> None:
+        """Register a visit of the exposure of its number, or of others, with regions of these detectors."""
         registry = self.butler.registry
         region = ConvexPolygon([UnitVector3d(1, 0, 0), UnitVector3d(0, 1, 0), UnitVector3d(0, 0, 1)])
         visit = {"instrument": INSTRUMENT, "visit": number}
@@ -67,7 +67,8 @@ class OtherIngest:
                 "physical_filter": self._filter, "region": region,
             },
         )  # fmt: skip
-        registry.insertDimensionData("visit_definition", {**visit, "exposure": number})
+        for exposure in exposures or [number]:
+            registry.insertDimensionData("visit_definition", {**visit, "exposure": exposure})
         registry.insertDimensionData(
             "visit_detector_region",
             *({**visit, "detector": detector, "region": region} for detector in detectors),

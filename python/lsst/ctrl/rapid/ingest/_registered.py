@@ -106,7 +106,10 @@ def read_registered(
 def _visit_records(
     butler: Butler, instrument: str, exposure: int, detectors: Sequence[int]
 ) -> tuple[list[DimensionRecord], Mapping[int, list[DimensionRecord]]]:
-    """Return the records of an exposure's visits, and those of their regions by detector."""
+    """Return the records of an exposure's visits, and those of their regions by detector.
+
+    Visits of several exposures are left out: nothing says when the last of these has come.
+    """
     elements = butler.dimensions.elements.names
     if not {"visit_definition", "visit", "visit_detector_region"} <= set(elements):
         return [], {}
@@ -116,10 +119,14 @@ def _visit_records(
         limit=None,
         explain=False,
     )
-    records = list(definitions)
+    records: list[DimensionRecord] = []
     regions: dict[int, list[DimensionRecord]] = {}
     for definition in definitions:
         visit = {"instrument": instrument, "visit": definition.dataId["visit"]}
+        members = butler.query_dimension_records("visit_definition", data_id=visit, limit=None, explain=False)
+        if len(members) > 1:
+            continue
+        records.append(definition)
         records += butler.query_dimension_records("visit", data_id=visit, limit=None, explain=False)
         for region in butler.query_dimension_records(
             "visit_detector_region", data_id=visit, where="detector IN (:wanted)",
