@@ -196,7 +196,7 @@ def test_no_work_is_no_failure_and_goes_down_the_chain(bench: Bench) -> None:
 
 
 def test_fail_fast_ends_what_runs_and_starts_nothing_more(bench: Bench) -> None:
-    bench.order(a_1="hang", a_2="fail")
+    bench.order(a_1="hang", a_2="fail after begin a 1")
     graph = bench.graph()
     with pytest.raises(MPGraphExecutorError, match="detector=2"):
         bench.execute(graph, fail_fast=True)

@@ -71,18 +71,25 @@ class TotalTask(pb.PipelineTask):
 
 def follow(order: Path) -> None:
     """Do what the file says, if there is one."""
-    match order.read_text() if order.exists() else "":
-        case "fail":
+    match (order.read_text() if order.exists() else "").partition(" after "):
+        case "fail", _, other:
+            wait_until_said(order.parent / "said", other)
             raise ValueError("it fails on purpose")
-        case "no work":
+        case "no work", _, _:
             raise pb.NoWorkFound("nothing to do on purpose")
-        case "invalid":
+        case "invalid", _, _:
             raise pb.InvalidQuantumError("it is invalid on purpose")
-        case "die":
+        case "die", _, _:
             os.kill(os.getpid(), signal.SIGKILL)
-        case "hang":
+        case "hang", _, _:
             while order.exists():
                 time.sleep(0.01)
+
+
+def wait_until_said(file: Path, line: str) -> None:
+    """Wait until another task has said a line; no line is waited for if it is empty."""
+    while line and line not in file.read_text().splitlines():
+        time.sleep(0.01)
 
 
 def said(folder: str, line: str) -> None:

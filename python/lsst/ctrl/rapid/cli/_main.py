@@ -63,6 +63,8 @@ class _Lazy(click.Group):
             return super().invoke(ctx)
         except InputError as err:
             raise click.UsageError(str(err)) from None
+        except (PermissionError, NotADirectoryError, IsADirectoryError) as err:
+            raise click.ClickException(f"{err.filename}: {err.strerror}") from err
 
 
 @click.group(cls=_Lazy, context_settings={"help_option_names": ["-h", "--help"]})

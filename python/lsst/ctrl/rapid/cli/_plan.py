@@ -9,7 +9,7 @@ import click
 from lsst.daf.butler import Butler
 
 from ..model import InputError, PipelinePlan, StepPlan, load_rapid_file
-from ..plan import CompiledPipeline, InputKind, PipelineSource, compile_pipeline
+from ..plan import CompiledPipeline, InputKind, PipelineSource, Selector, compile_pipeline
 from ._main import start_logging
 from ._options import log_level
 
@@ -43,7 +43,10 @@ def plan(pipeline: str, repository: str | None, as_json: bool, log_level: str) -
     plans = []
     for choice in choices:
         companion = PipelineSource(source.path.parent / choice.pipeline, source.labels)
-        plans.append(_plan(compile_pipeline(companion, butler), choice.where))
+        compiled = compile_pipeline(companion, butler)
+        assert compiled.graph.universe is not None, "A compiled pipeline is resolved."
+        Selector(choice.where, compiled.graph.universe, f"{source.path.stem}.rapid.yaml")
+        plans.append(_plan(compiled, choice.where))
     if as_json:
         click.echo("[" + ",\n".join(one.model_dump_json(indent=1) for one in plans) + "]")
         return

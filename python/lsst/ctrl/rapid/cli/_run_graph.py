@@ -114,13 +114,13 @@ def _check_repository(path: Path, graph: PredictedQuantumGraph, repo: str, butle
             f"{path}: its dimensions are {graph.pipeline_graph.universe}, those of {repo} are "
             f"{butler.dimensions}; it was made from another repository."
         )
-    inputs = [
-        dataset_id
-        for name, _ in graph.pipeline_graph.iter_overall_inputs()
-        for dataset_id in itertools.islice(graph.datasets_by_type[name].values(), _INPUTS_TRIED)
-    ]
-    if inputs and not any(butler.get_dataset(dataset_id) for dataset_id in inputs):
-        raise InputError(f"{path}: none of its inputs is in {repo}; it was made from another repository.")
+    for name, _ in graph.pipeline_graph.iter_overall_inputs():
+        for dataset_id in itertools.islice(graph.datasets_by_type[name].values(), _INPUTS_TRIED):
+            if butler.get_dataset(dataset_id) is None:
+                raise InputError(
+                    f"{path}: its {name} {dataset_id} is not in {repo}; it was made from another "
+                    "repository, or this was removed since."
+                )
 
 
 def _check_run(graph: PredictedQuantumGraph, butler: Butler, *, extends: bool) -> None:

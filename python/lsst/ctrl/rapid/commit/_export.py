@@ -84,9 +84,12 @@ def export_graph(butler: Butler, run: str) -> PredictedQuantumGraphComponents:
     if ref is None or ref.run != run:
         raise InputError(f"{run} is not a RUN that this executor wrote: it has no {PIPELINE_DATASET}.")
     record = butler.get(ref)
-    graph = SerializedPipelineGraph.model_validate_json(record["graph"]).deserialize(
-        TaskImportMode.REQUIRE_CONSISTENT_EDGES
-    )
+    try:
+        graph = SerializedPipelineGraph.model_validate_json(record["graph"]).deserialize(
+            TaskImportMode.REQUIRE_CONSISTENT_EDGES
+        )
+    except ImportError as err:
+        raise InputError(f"{run}: its tasks cannot be imported ({err}); is PYTHONPATH as it was?") from err
     components = PredictedQuantumGraphComponents(pipeline_graph=graph)
     components.header.inputs = record["inputs"]
     components.header.output = record["output"]

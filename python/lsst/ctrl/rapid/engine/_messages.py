@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ("RawMessage", "ShardRequest", "ShardResponse", "WarmUp")
+__all__ = ("NO_QUANTA", "RawMessage", "ShardRequest", "ShardResponse", "WarmUp")
 
 from collections.abc import Mapping
 
@@ -13,6 +13,9 @@ from lsst.pipe.base.quantum_reports import QuantumReport
 
 from ..model import Model, PlannedBy, QuantumTimes, Shard
 from ..plan import DatasetMessage, RecordsMessage, RecordStore, refs_by_type
+
+NO_QUANTA = "it had no quanta: its tasks found no work, or what they read is not there"
+"""Reason of a shard that is done without having run anything."""
 
 
 class RawMessage(Model):

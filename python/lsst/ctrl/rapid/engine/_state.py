@@ -39,7 +39,7 @@ from ..plan import (
 from ._butler import ObjectCache, ShardButler
 from ._execution import execute_quanta
 from ._explicit import QuantaRequest
-from ._messages import RawMessage, ShardRequest, ShardResponse
+from ._messages import NO_QUANTA, RawMessage, ShardRequest, ShardResponse
 from ._refs import all_refs, registered
 
 _LOG = logging.getLogger(__name__)
@@ -127,6 +127,8 @@ class WorkerState:
             cached = frozenset(step.reads(InputKind.CALIBRATION))
             response = self._run(request.pipeline, planned, cached, temporary, started)
             update = {"planned_by": "memory", "planned": describe_quanta(planned)}
+            if not planned:
+                update["reason"] = NO_QUANTA
             return response.model_copy(update=update)
         finally:
             self._forget(temporary)

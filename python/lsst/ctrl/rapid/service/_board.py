@@ -7,6 +7,7 @@ __all__ = ("Board",)
 import logging
 import time
 from collections import OrderedDict
+from collections.abc import Mapping
 
 from ..ingest import Raw
 from ..model import Outcome, Shard, ShardReport
@@ -18,9 +19,16 @@ _EXPOSURES_KEPT = 500
 
 
 class Board:
-    """The exposures of a run, newest last."""
+    """The exposures of a run, newest last.
 
-    def __init__(self) -> None:
+    Parameters
+    ----------
+    after
+        The steps that each gather reads from, by pipeline and step.
+    """
+
+    def __init__(self, after: Mapping[tuple[str, str], frozenset[str]]) -> None:
+        self._after = after
         self._exposures: OrderedDict[tuple[str, int], ExposureStatus] = OrderedDict()
 
     @property
@@ -47,7 +55,7 @@ class Board:
                 self._exposures.popitem(last=False)
         status.arrived += 1
         if ended:
-            status.detector_ended(raw.detector, Outcome.DONE)
+            status.detector_ended(raw.detector, "", Outcome.DONE)
         if not ended and not status.announced:
             status.announced = True
             _LOG.info(
@@ -85,12 +93,13 @@ class Board:
             status.gathered = str(report.outcome)
             self._log_gather(shard, status, report)
         else:
-            status.detector_ended(shard.detector, report.outcome)
+            status.detector_ended(shard.detector, shard.step, report.outcome)
 
     def _log_gather(self, shard: Shard, status: ExposureStatus, report: ShardReport) -> None:
         since = time.time() if report.times.committed is None else report.times.committed
         seconds = since - status.first_closed if status.first_closed is not None else float("nan")
+        done, failed = status.count(self._after[shard.pipeline, shard.step])
+        counted = f"{done} of {status.expected} detectors done, {failed} failed; " if done or failed else ""
         _LOG.info(
-            "%s %s: %d of %d detectors done, %d failed; in the registry %.1f s after its first file.",
-            shard, report.outcome, status.done, status.expected, status.failed, seconds,
-        )  # fmt: skip
+            "%s %s: %sin the registry %.1f s after its first file.", shard, report.outcome, counted, seconds
+        )

@@ -225,6 +225,7 @@ def compile_run(settings: RunSettings) -> CompiledRun:
         choices.append(
             (Selector(choice.where, butler.dimensions, source), compile_pipeline(pipeline, butler))
         )
+    _check_output(butler, settings.output)
     _check_transfer(settings, [pipeline for _, pipeline in choices])
     _check_init_inputs(butler, inputs, [pipeline for _, pipeline in choices])
     records = RecordStore.from_butler(butler, instruments)
@@ -244,6 +245,18 @@ def compile_run(settings: RunSettings) -> CompiledRun:
         calibrations=calibrations,
         expected=_expected(records, instruments, settings),
     )
+
+
+def _check_output(butler: Butler, output: str) -> None:
+    """Refuse an output that is a collection of another kind."""
+    try:
+        kind = butler.collections.get_info(output).type
+    except MissingCollectionError:
+        return
+    if kind is not CollectionType.CHAINED:
+        raise InputError(
+            f"-o/--output: {output} is a {kind.name} collection already; name a chain, or a new one."
+        )
 
 
 def _check_transfer(settings: RunSettings, pipelines: Sequence[CompiledPipeline]) -> None:

@@ -17,7 +17,7 @@ from typing import Any
 
 from ..commit import Committed, Ledger, RawItem, RunItem, ShardItem
 from ..conductor import Conductor, Dispatch, Give
-from ..engine import ShardRequest, ShardResponse, WorkerLostError, WorkerPool
+from ..engine import NO_QUANTA, ShardRequest, ShardResponse, WorkerLostError, WorkerPool
 from ..ingest import Raw
 from ..model import Outcome, OutcomeRecord, Shard, ShardReport, Times
 from ..monitor import RunRecord
@@ -174,7 +174,7 @@ class ShardFlow:
         self._planned[dispatch.shard] = plan
         done = {"planned_by": str(step.planner), "planned": plan.described}
         if not plan.request.quanta:
-            return ShardResponse(ok=True, started=started, finished=time.time(), **done)
+            return ShardResponse(ok=True, reason=NO_QUANTA, started=started, finished=time.time(), **done)
         response = await self._pool.run_quanta(dispatch.worker, plan.request, limit)
         return response.model_copy(update=done)
 

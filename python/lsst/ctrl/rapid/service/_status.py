@@ -5,7 +5,7 @@ from __future__ import annotations
 __all__ = ("ExposureStatus", "Status")
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 
 from ..model import Outcome
 
@@ -21,27 +21,35 @@ class ExposureStatus:
     physical_filter: str
     expected: int
     arrived: int = 0
-    ended: dict[int, Outcome] = dataclasses.field(default_factory=dict)
-    """How each detector ended: it failed if any of its steps has."""
+    ended: dict[int, dict[str, Outcome]] = dataclasses.field(default_factory=dict)
+    """How the steps of each detector ended; ``""`` stands for those that an earlier run ended."""
     gathered: str = "waits"
     announced: bool = False
     first_closed: float | None = None
     last_committed: float | None = None
 
-    def detector_ended(self, detector: int, outcome: Outcome) -> None:
+    def detector_ended(self, detector: int, step: str, outcome: Outcome) -> None:
         """A step of a detector has ended."""
-        if outcome is not Outcome.SHED and self.ended.get(detector) is not Outcome.FAILED:
-            self.ended[detector] = outcome
+        if outcome is not Outcome.SHED:
+            self.ended.setdefault(detector, {})[step] = outcome
+
+    def count(self, steps: Container[str]) -> tuple[int, int]:
+        """Return how many detectors are done with some steps, and how many failed in one of them."""
+        ends = [
+            {outcome for step, outcome in outcomes.items() if not step or step in steps}
+            for outcomes in self.ended.values()
+        ]
+        return sum(found == {Outcome.DONE} for found in ends), sum(Outcome.FAILED in found for found in ends)
 
     @property
     def done(self) -> int:
         """Detectors of which every step that has ended is done."""
-        return sum(outcome is Outcome.DONE for outcome in self.ended.values())
+        return sum(set(found.values()) == {Outcome.DONE} for found in self.ended.values())
 
     @property
     def failed(self) -> int:
         """Detectors of which a step failed."""
-        return sum(outcome is Outcome.FAILED for outcome in self.ended.values())
+        return sum(Outcome.FAILED in found.values() for found in self.ended.values())
 
     @property
     def running(self) -> int:

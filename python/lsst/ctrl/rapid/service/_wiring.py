@@ -52,7 +52,9 @@ def make_parts(
         requests=Requests(compiled, settings.output, conductor.is_active),
         conductor=conductor,
         record=RunRecord(facts),
-        board=Board(),
+        board=Board(
+            {(p.name, step.label): step.after for p in compiled.pipelines.values() for step in p.steps}
+        ),
         ledger=Ledger(settings.work_dir / "ledger.jsonl"),
         publisher=FolderPublisher(settings.work_dir / "published"),
         outbox=Outbox(committer),

@@ -14,6 +14,7 @@ __all__ = (
 
 import dataclasses
 import importlib.resources
+import importlib.util
 import keyword
 import re
 import tomllib
@@ -201,7 +202,11 @@ def open_package(folder: Path) -> OwnPackage:
         raise InputError(
             f"--package: {folder.name!r} cannot be the name of a Python package; choose another folder."
         )
-    return OwnPackage(folder, name)
+    own = OwnPackage(folder, name)
+    found = importlib.util.find_spec(name)
+    if found is not None and own.sources.resolve() not in Path(found.origin or "").resolve().parents:
+        raise InputError(f"--package: there is a Python package {name!r} already; choose another folder.")
+    return own
 
 
 def package_folder() -> Path:

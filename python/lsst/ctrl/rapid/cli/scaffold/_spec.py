@@ -181,6 +181,11 @@ def _group(text: str, universe: DimensionUniverse) -> DimensionGroup:
     for name in names:
         if name not in universe.dimensions.names:
             raise InputError(f"There is no dimension {name!r}; {_nearest(name, universe.dimensions.names)}")
+    if not {"exposure", "visit", "group", "day_obs"} & set(names):
+        raise InputError(
+            "--dimensions: a channel is per exposure, visit or group, with or without detector; "
+            f"{text} are of none."
+        )
     return universe.conform(names)
 
 
