@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import ClassVar
 
 import lsst.pipe.base as pb
 import lsst.pipe.base.connectionTypes as ct
-from lsst.pex.config import ListField
+from lsst.pex.config import Field, ListField
 
 DETECTOR = ("instrument", "exposure", "detector")
 
@@ -18,7 +19,7 @@ class LevelConnections(pb.PipelineTaskConnections, dimensions=DETECTOR):
 
 
 class LevelConfig(pb.PipelineTaskConfig, pipelineConnections=LevelConnections):
-    failing = ListField[int](doc="Detectors that fail.", default=[])
+    failing_in = Field[str](doc="File of the detectors that fail; none do where it is not.", default="")
     hanging = ListField[int](doc="Detectors that never end.", default=[])
     empty = ListField[int](doc="Detectors that have no work.", default=[])
 
@@ -33,7 +34,8 @@ class LevelTask(pb.PipelineTask):
 
     def run(self, raw):
         self.log.info("Level of detector %d.", raw.detector)
-        if raw.detector in self.config.failing:
+        file = Path(self.config.failing_in)
+        if file.is_file() and str(raw.detector) in file.read_text().split():
             raise ValueError("this detector fails on purpose")
         while raw.detector in self.config.hanging:
             pass
