@@ -4,6 +4,7 @@ from __future__ import annotations
 
 __all__ = ("ExposureProgress", "GroupProgress", "Place", "Progress", "State", "StepRule")
 
+import abc
 import dataclasses
 import enum
 from collections.abc import Iterable
@@ -54,7 +55,7 @@ class State(enum.Enum):
         return self in {State.DONE, State.FAILED}
 
 
-class Progress:
+class Progress(abc.ABC):
     """The shards of some steps of one exposure or one group."""
 
     def __init__(
@@ -71,8 +72,9 @@ class Progress:
         self.ready: dict[Shard, None] = {}
 
     @property
+    @abc.abstractmethod
     def place(self) -> Place:
-        raise NotImplementedError
+        """Instrument, and number of the exposure or name of the group."""
 
     def make_ready(self, shard: Shard) -> None:
         self.states[shard.step, shard.detector] = State.READY
@@ -85,19 +87,20 @@ class Progress:
     def state(self, step: str, detector: int | None) -> State:
         return self.states.get((step, detector), State.WAITING)
 
+    @abc.abstractmethod
     def shard(self, step: str, detector: int | None) -> Shard:
-        raise NotImplementedError
+        """Return a step's shard, of all detectors if none is named."""
 
+    @abc.abstractmethod
     def gate_is_open(self, rule: StepRule, detector: int | None, now: float) -> bool:
         """Tell whether all that a shard waits for has happened."""
-        raise NotImplementedError
 
+    @abc.abstractmethod
     def blocked(self, rule: StepRule, detector: int | None) -> bool:
         """Tell whether a step cannot run because one that it reads from failed.
 
         A gather runs without the detectors that failed.
         """
-        raise NotImplementedError
 
     @property
     def finished(self) -> bool:
