@@ -15,6 +15,21 @@ from lsst.ctrl.rapid.instruments import get_instrument, repository_config
 INSTRUMENT = "LSSTCamSim"
 RAWS = f"{INSTRUMENT}/raw/all"
 
+PIPELINE = """
+description: Two steps.
+tasks:
+  level: support.toy_tasks.LevelTask
+  scale: support.toy_tasks.ScaleTask
+  gather: support.toy_tasks.GatherTask
+subsets:
+  step1a: [level, scale]
+  step1b: [gather]
+steps:
+  - {label: step1a, dimensions: [exposure, detector]}
+  - {label: step1b, dimensions: [exposure]}
+"""
+"""Detectors of raws, then a gather."""
+
 
 def make_registry(folder: Path, server_uri: str | None = None) -> str:
     """Make a repository that takes raws, on SQLite or on a PostgreSQL server; returns its root."""

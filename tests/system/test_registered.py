@@ -15,23 +15,10 @@ from lsst.daf.butler import Butler
 from lsst.ctrl.rapid.model import Outcome, Report, observing_day
 from lsst.ctrl.rapid.simulator import SimulationConfig, simulate
 from support.processes import Running, rapid_here
-from support.registered import INSTRUMENT, OtherIngest, make_registry
+from support.registered import INSTRUMENT, PIPELINE, OtherIngest, make_registry
 
 DETECTORS = (90, 91, 93)
 EXPOSURES = 8
-PIPELINE = """
-description: Two steps.
-tasks:
-  level: support.toy_tasks.LevelTask
-  scale: support.toy_tasks.ScaleTask
-  gather: support.toy_tasks.GatherTask
-subsets:
-  step1a: [level, scale]
-  step1b: [gather]
-steps:
-  - {label: step1a, dimensions: [exposure, detector]}
-  - {label: step1b, dimensions: [exposure]}
-"""
 
 
 @pytest.fixture(scope="module")

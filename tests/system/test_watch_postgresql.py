@@ -17,7 +17,7 @@ from lsst.daf.butler import Butler
 from lsst.ctrl.rapid.model import observing_day
 from lsst.ctrl.rapid.simulator import SimulationConfig, simulate
 from support.processes import Running, environment
-from support.registered import INSTRUMENT, make_registry
+from support.registered import INSTRUMENT, PIPELINE, make_registry
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")  # it looks for a runtime folder of the user
@@ -27,19 +27,6 @@ RAWS = int(os.environ.get("RAPID_SOAK_RAWS", "200"))
 """How many; the long run, by hand, is of 2000."""
 
 DETECTORS = tuple(range(60, 80))
-PIPELINE = """
-description: Two steps.
-tasks:
-  level: support.toy_tasks.LevelTask
-  scale: support.toy_tasks.ScaleTask
-  gather: support.toy_tasks.GatherTask
-subsets:
-  step1a: [level, scale]
-  step1b: [gather]
-steps:
-  - {label: step1a, dimensions: [exposure, detector]}
-  - {label: step1b, dimensions: [exposure]}
-"""
 
 
 @pytest.fixture

@@ -84,7 +84,8 @@ class Board:
         """A shard's end is in the registry."""
         if report.outcome is Outcome.FAILED:
             _LOG.error("%s failed: %s", shard, report.reason)
-            _LOG.error("Repeat it with: %s", report.repeat)
+            if report.repeat:
+                _LOG.error("Repeat it with: %s", report.repeat)
         status = self._exposures.get((shard.instrument, shard.exposure))
         if status is None:
             return

@@ -212,6 +212,7 @@ class ShardFlow:
             repeat = repeat_command(parts.settings, pipeline, shard, run.run, parts.compiled.inputs)
         planned_by = None if response is None else response.planned_by
         plan = self._planned.pop(shard, None)
+        records = parts.requests.records(shard)
         report = ShardReport(
             pipeline=shard.pipeline,
             step=shard.step,
@@ -241,7 +242,7 @@ class ShardFlow:
             ShardItem(
                 shard=shard,
                 run=run,
-                records=(*parts.requests.records(shard), *(() if plan is None else plan.records)),
+                records=records if plan is None else (*records, *plan.records),
                 outcome=ended,
                 outputs=() if response is None else response.outputs,
                 datastore_records={} if response is None else response.datastore_records,

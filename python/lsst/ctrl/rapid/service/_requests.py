@@ -75,17 +75,20 @@ class Requests:
 
     def raws(self, shard: Shard) -> list[Raw]:
         """Return the raws of a shard that have come, of its newest exposure first."""
-        return [
-            raw
-            for exposure in reversed(shard.exposures)
-            for detector, raw in self._raws[shard.instrument, exposure].items()
-            if shard.detector is None or detector == shard.detector
-        ]
+        exposures = [self._raws[shard.instrument, exposure] for exposure in reversed(shard.exposures)]
+        if shard.detector is None:
+            return [raw for raws in exposures for raw in raws.values()]
+        return [raws[shard.detector] for raws in exposures if shard.detector in raws]
 
     def records(self, shard: Shard) -> tuple[DimensionRecord, ...]:
-        """Return all dimension records of a shard's exposures."""
-        # Raws of an exposure share one tuple, or a few: looking at each record of each raw would take long.
+        """Return all dimension records of a shard's exposures.
+
+        The raws of an exposure share one tuple, of hundreds where it has a visit.  Where that is all, it is
+        returned as it is: the committer looks at each tuple once.
+        """
         distinct = {id(raw.to_register): raw.to_register for raw in self.raws(shard)}
+        if len(distinct) == 1:
+            return next(iter(distinct.values()))
         return _unique(record for records in distinct.values() for record in records)
 
     def run_of(self, shard: Shard) -> RunItem:
