@@ -20,7 +20,6 @@ from lsst.daf.butler import (
     QuantumBackedButler,
     StorageClassFactory,
 )
-from lsst.daf.butler._standalone_datastore import instantiate_standalone_datastore
 from lsst.daf.butler.registry import ConflictingDefinitionError, MissingCollectionError
 from lsst.pipe.base.pipeline_graph import PipelineGraph
 
@@ -30,6 +29,7 @@ from ..plan import (
     RecordsMessage,
     RecordStore,
     Step,
+    open_datastore,
     records_from_message,
     records_to_message,
     refs_by_type,
@@ -73,8 +73,7 @@ class Registrar:
 
     Notes
     -----
-    All methods must be called from one thread: the datastore without a registry, through which products
-    enter the repository, keeps its records in a database of the thread that made it.
+    Not for use by several threads at once.
     """
 
     def __init__(
@@ -89,7 +88,7 @@ class Registrar:
         self._butler = Butler.from_config(repository, writeable=True)
         universe = self._butler.dimensions
         config = ButlerConfig(repository)
-        self._datastore, self._database = instantiate_standalone_datastore(config, universe)
+        self._datastore = open_datastore(config, universe)
         self._datastore._set_trust_mode(True)  # noqa: SLF001 -- what QuantumBackedButler.initialize does
         self._storage_classes = StorageClassFactory()
         self._storage_classes.addFromConfig(config)
@@ -114,7 +113,6 @@ class Registrar:
     def __exit__(
         self, kind: type[BaseException] | None, value: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        self._database.dispose()
         self._butler.close()
 
     def commit(self, items: Sequence[RunItem | RawItem | ShardItem]) -> list[Committed]:

@@ -17,7 +17,6 @@ from lsst.daf.butler import (
     FileDataset,
     StorageClassFactory,
 )
-from lsst.daf.butler._standalone_datastore import instantiate_standalone_datastore
 from lsst.daf.butler.datastore import Datastore
 from lsst.daf.butler.datastore.record_data import DatastoreRecordData
 from lsst.daf.butler.datastores.fileDatastore import FileDatastore
@@ -32,6 +31,7 @@ from ..plan import (
     ShardInputs,
     describe_quanta,
     instantiate,
+    open_datastore,
     records_from_json,
     records_from_message,
     records_to_message,
@@ -80,8 +80,7 @@ class WorkerState:
 
     Notes
     -----
-    All methods must be called from the thread that constructs it: the datastore keeps its records in a
-    database of that thread.
+    Not for use by several threads at once.
     """
 
     def __init__(self, setup: WorkerSetup) -> None:
@@ -91,7 +90,7 @@ class WorkerState:
         universe = next(pipeline.graph.universe for pipeline in setup.pipelines)
         assert universe is not None, "A compiled pipeline is resolved."
         config = ButlerConfig(setup.repository)
-        self._datastore, self._database = instantiate_standalone_datastore(config, universe)
+        self._datastore = open_datastore(config, universe)
         self._datastore._set_trust_mode(True)  # noqa: SLF001 -- what QuantumBackedButler.initialize does
         self._storage_classes = StorageClassFactory()
         self._storage_classes.addFromConfig(config)

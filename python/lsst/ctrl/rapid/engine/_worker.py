@@ -29,8 +29,8 @@ class ShardActor:
     Notes
     -----
     Methods never raise and return bytes: an exception or result that cannot be unpickled would hang the
-    caller.  The state is built in `warm`, in the thread that runs all methods: the actor is constructed in
-    another one, and the datastore's in-memory database is bound to its thread.
+    caller.  The state is built in `warm`, in the thread that runs all methods, not with the actor, which Dask
+    constructs in another one.
     """
 
     def __init__(self, setup: bytes) -> None:
