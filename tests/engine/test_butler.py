@@ -12,9 +12,9 @@ import pytest
 from lsst.daf.butler import Butler, ButlerConfig, DatasetRef, DatasetType, StorageClassFactory
 from lsst.images import Image
 
+from lsst.ctrl.rapid.datastore import LocalWriter, open_datastore
 from lsst.ctrl.rapid.engine._butler import ObjectCache, ShardButler
 from lsst.ctrl.rapid.ingest import make_repository
-from lsst.ctrl.rapid.plan import open_datastore
 
 
 def test_cache_drops_the_least_recently_used() -> None:
@@ -65,6 +65,7 @@ class Shop:
             cached=frozenset({"calibration"}),
             shared=frozenset(shared),
             cache=self.cache,
+            writer=LocalWriter(self.datastore),
         )
 
 

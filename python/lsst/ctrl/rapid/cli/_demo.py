@@ -25,9 +25,10 @@ from lsst.daf.butler import (
 )
 from lsst.images import Image
 
+from ..datastore import open_datastore
 from ..ingest import make_repository
 from ..instruments import filter_band, physical_filter
-from ..plan import RecordStore, open_datastore
+from ..plan import RecordStore
 from ..simulator import SimulationConfig, expected_calibrations
 
 _LOG = logging.getLogger(__name__)

@@ -24,7 +24,8 @@ from lsst.daf.butler.datastore.record_data import DatastoreRecordData
 from lsst.daf.butler.registry import ConflictingDefinitionError
 from lsst.pipe.base.pipeline_graph import TaskNode
 
-from ..plan import RecordsMessage, open_datastore, records_to_message
+from ..datastore import open_datastore
+from ..plan import RecordsMessage, records_to_message
 from ._refs import all_refs, registered
 
 _CHUNK = 5000

@@ -22,6 +22,7 @@ from lsst.daf.butler.datastore.record_data import DatastoreRecordData
 from lsst.daf.butler.datastores.fileDatastore import FileDatastore
 from lsst.pipe.base import TaskFactory
 
+from ..datastore import LocalWriter, open_datastore
 from ..plan import (
     CompiledPipeline,
     DatasetMessage,
@@ -31,7 +32,6 @@ from ..plan import (
     ShardInputs,
     describe_quanta,
     instantiate,
-    open_datastore,
     records_from_json,
     records_from_message,
     records_to_message,
@@ -92,6 +92,7 @@ class WorkerState:
         config = ButlerConfig(setup.repository)
         self._datastore = open_datastore(config, universe)
         self._datastore._set_trust_mode(True)  # noqa: SLF001 -- what QuantumBackedButler.initialize does
+        self._writer = LocalWriter(self._datastore)
         self._storage_classes = StorageClassFactory()
         self._storage_classes.addFromConfig(config)
         self._records = RecordStore(universe, records_from_json(setup.static_records, universe))
@@ -223,6 +224,7 @@ class WorkerState:
             cached=cached,
             shared=self._shared,
             cache=self._cache,
+            writer=self._writer,
         )
         executed = execute_quanta(
             planned, butler, self._task_factory, raise_on_partial_outputs=raise_on_partial_outputs

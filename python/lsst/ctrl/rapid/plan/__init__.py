@@ -3,7 +3,6 @@
 from ._builders import *
 from ._calibrations import *
 from ._compile import *
-from ._datastore import *
 from ._describe import *
 from ._messages import *
 from ._quanta import *

@@ -1,15 +1,15 @@
-"""A datastore without a registry, whose records are kept in plain memory."""
+"""What a datastore without a registry keeps its records in: plain memory."""
 
 from __future__ import annotations
 
-__all__ = ("open_datastore",)
+__all__ = ("MemoryBridges", "MemoryTables")
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, override
 
-from lsst.daf.butler import ButlerConfig, DimensionUniverse
-from lsst.daf.butler.datastore import Datastore, DatastoreTransaction
+from lsst.daf.butler import DimensionUniverse
+from lsst.daf.butler.datastore import DatastoreTransaction
 from lsst.daf.butler.ddl import TableSpec
 from lsst.daf.butler.registry import ConflictingDefinitionError
 from lsst.daf.butler.registry.bridge.ephemeral import EphemeralDatastoreRegistryBridge
@@ -27,26 +27,6 @@ from lsst.daf.butler.registry.interfaces import (
 
 type _Row = dict[str, Any]
 type _Key = tuple[object, ...]
-
-
-def open_datastore(config: ButlerConfig, universe: DimensionUniverse) -> Datastore:
-    """Open a repository's datastore without its registry.
-
-    Parameters
-    ----------
-    config
-        The repository's configuration.
-    universe
-        The repository's dimensions.
-
-    Notes
-    -----
-    It does what upstream's `~lsst.daf.butler._standalone_datastore.instantiate_standalone_datastore` does,
-    which keeps the records in an SQLite database in memory: some forty statements for two quanta, nearly
-    half of the time that it takes to run them.  Not for use by several threads at once.
-    """
-    bridges = _Bridges(opaque=_Tables(), universe=universe)
-    return Datastore.fromConfig(config, bridges, config.get("root", config.configDir))
 
 
 class _Table(OpaqueTableStorage):
@@ -149,7 +129,7 @@ def _condition(wanted: Any) -> Callable[[object], bool]:
     return lambda value: value in values
 
 
-class _Tables(OpaqueTableStorageManager):
+class MemoryTables(OpaqueTableStorageManager):
     """The tables of all datastores, by name."""
 
     def __init__(self) -> None:
@@ -181,7 +161,7 @@ class _Tables(OpaqueTableStorageManager):
         return []
 
 
-class _Bridges(DatastoreRegistryBridgeManager):
+class MemoryBridges(DatastoreRegistryBridgeManager):
     """What datastores have instead of a registry: sets of dataset IDs."""
 
     def __init__(self, opaque: OpaqueTableStorageManager, universe: DimensionUniverse) -> None:
