@@ -40,6 +40,8 @@ _DASK_CONFIG = {
     "distributed.admin.tick.limit": "60s",
     "distributed.scheduler.allowed-failures": 1_000_000,
     "distributed.worker.daemon": True,
+    # It looks at the stack of every thread a hundred times a second.
+    "distributed.worker.profile.enabled": False,
     # A replaced worker is warm at once, too.
     "distributed.worker.multiprocessing-method": "forkserver",
     "distributed.nanny.pre-spawn-environ": WORKER_ENVIRONMENT,
@@ -112,7 +114,10 @@ class WorkerPool:
                     silence_logs=logging.CRITICAL,
                 )
             )
-        client: Any = await self._stack.enter_async_context(Client(cluster, asynchronous=True))
+        client: Any = await self._stack.enter_async_context(
+            # Else each call goes through the scheduler, both ways.
+            Client(cluster, asynchronous=True, direct_to_workers=True)
+        )
         self._client = client
         self._nannies = cluster.workers
         await client.register_plugin(_Separate(), name="separate")
