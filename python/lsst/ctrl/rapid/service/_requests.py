@@ -203,7 +203,5 @@ def _unique(records: Iterable[DimensionRecord]) -> tuple[DimensionRecord, ...]:
     return tuple(unique.values())
 
 
-@functools.cache
-def _name(formatter: type) -> str:
-    """Return a formatter's name; upstream finds it by importing modules."""
-    return get_full_type_name(formatter)
+_name: Callable[[object], str] = functools.cache(get_full_type_name)
+"""Returns a type's name; upstream finds it by importing modules."""
