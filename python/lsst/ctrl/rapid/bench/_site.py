@@ -85,6 +85,21 @@ class Site:
         """Where the registries are."""
         return self._database
 
+    @property
+    def server(self) -> DatabaseServer | None:
+        """What has the registries; `None` for files."""
+        return self._server
+
+    @property
+    def versions(self) -> dict[str, str]:
+        """Version of the database's server, by its name."""
+        return {} if self._server is None else {"PostgreSQL": self._server.version}
+
+    @property
+    def server_pids(self) -> tuple[int, ...]:
+        """Process IDs of the database's servers; SQLite has none."""
+        return () if self._server is None else (self._server.pid,)
+
     def copy(self, name: str) -> Repository:
         """Make another repository.
 

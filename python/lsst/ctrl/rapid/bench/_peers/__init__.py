@@ -2,5 +2,7 @@
 
 from ._child import *
 from ._executor import *
+from ._pipetask import *
 from ._protocol import *
+from ._separable import *
 from ._warm import *
