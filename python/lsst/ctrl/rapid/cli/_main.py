@@ -25,6 +25,7 @@ _COMMANDS = {
     "report": "._report",
     "new-channel": "._new_channel",
     "test-channels": "._test_channels",
+    "bench": "._bench",
 }
 _FORKING = {"run", "run-graph"}
 """Commands that start workers."""
