@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ("Hdu", "card_int", "card_text", "scan_hdus")
+__all__ = ("Hdu", "card_int", "card_real", "card_text", "scan_hdus")
 
 import dataclasses
 import os
@@ -78,6 +78,16 @@ def card_int(cards: Mapping[str, str], keyword: str) -> int | None:
     """Return the value of an integer card, `None` where it is absent or not an integer."""
     try:
         return int(cards.get(keyword, "").partition("/")[0])
+    except ValueError:
+        return None
+
+
+def card_real(cards: Mapping[str, str], keyword: str, default: float) -> float | None:
+    """Return the value of a card that is a number, a default where it is absent, `None` for anything else."""
+    if keyword not in cards:
+        return default
+    try:
+        return float(cards[keyword].partition("/")[0].upper().replace("D", "E"))
     except ValueError:
         return None
 
