@@ -90,22 +90,17 @@ class LocalWriter:
             return False
         if datastore.bridge.check([ref.id]):
             raise ConflictingDefinitionError(f"{ref} has been written already.")
-        location = Location(datastore.root, way.template.format(ref), trusted_path=True)
-        descriptor = FileDescriptor(location, storageClass=ref.datasetType.storageClass)
+        path = way.template.format(ref)
+        # Only the formatter knows the extension, and it wants a place before it is asked.
+        descriptor = FileDescriptor(
+            Location(datastore.root, path, trusted_path=True), storageClass=ref.datasetType.storageClass
+        )
         formatter = way.formatter(
             descriptor, dataId=ref.dataId, ref=ref, provenance=provenance, **way.options
         )
-        location = formatter.make_updated_location(location)
+        location = formatter.make_updated_location(descriptor.location)
         if not formatter.can_accept(obj):
             obj = ref.datasetType.storageClass.coerce_type(obj)
-        info = StoredFileInfo(
-            formatter=formatter,
-            path=location.pathInStore.path,
-            storageClass=ref.datasetType.storageClass,
-            component=None,
-            checksum=None,
-            file_size=-1,
-        )
         try:
             size = _write(formatter, formatter.add_provenance(obj, provenance=provenance), location)
         except Exception as err:
@@ -113,8 +108,16 @@ class LocalWriter:
                 f"Failed to serialize dataset {ref} of type {get_full_type_name(obj)} "
                 f"using formatter {formatter.name()}."
             ) from err
+        info = StoredFileInfo(
+            formatter=formatter,
+            path=location.pathInStore.path,
+            storageClass=ref.datasetType.storageClass,
+            component=None,
+            checksum=None,
+            file_size=size,
+        )
         datastore.bridge.insert([ref])
-        datastore.addStoredItemInfo([ref], [info.update(file_size=size)])
+        datastore.addStoredItemInfo([ref], [info])
         return True
 
     def _way(self, datastore: FileDatastore, ref: DatasetRef) -> _Way | None:
@@ -141,7 +144,8 @@ def _find_way(datastore: FileDatastore, ref: DatasetRef) -> _Way | None:
 
 def _write(formatter: FormatterV2, obj: Any, location: Location) -> int:
     """Write an object under a temporary name such as upstream's, rename it, and return its size, bytes."""
-    path, extension = location.uri.ospath, location.getExtension()
+    uri = location.uri
+    path, extension = uri.ospath, uri.getExtension()
     folder, name = os.path.split(path)
     temporary = os.path.join(folder, f"{secrets.token_hex(4)}{name.removesuffix(extension)}.tmp{extension}")
     if not os.path.isdir(folder):

@@ -38,10 +38,15 @@ _DASK_CONFIG = {
     "distributed.worker.memory.pause": False,
     "distributed.worker.memory.terminate": False,
     "distributed.admin.tick.limit": "60s",
+    # Nobody looks at what Dask measures of itself, fifty times a second in each of its parts.
+    "distributed.admin.tick.interval": "1s",
+    "distributed.admin.system-monitor.interval": "30s",
+    "distributed.admin.system-monitor.disk": False,
+    "distributed.admin.system-monitor.gil.enabled": False,
+    "distributed.worker.profile.enabled": False,
+    "distributed.scheduler.work-stealing": False,
     "distributed.scheduler.allowed-failures": 1_000_000,
     "distributed.worker.daemon": True,
-    # It looks at the stack of every thread a hundred times a second.
-    "distributed.worker.profile.enabled": False,
     # A replaced worker is warm at once, too.
     "distributed.worker.multiprocessing-method": "forkserver",
     "distributed.nanny.pre-spawn-environ": WORKER_ENVIRONMENT,
