@@ -150,7 +150,7 @@ class Registrar:
         ]:
             self._ensure_run(run)
         self._prune([item.replaces for item in shards if item.replaces and item.replaces.run == item.run.run])
-        made = {id(item): self._products(item) for item in shards}
+        made = self._products(shards)
         products = Products(
             [ref for one in made.values() for ref in one.refs],
             DatastoreRecordData.merge_mappings(*(one.records for one in made.values())),
@@ -261,21 +261,26 @@ class Registrar:
         if there:
             self._butler.pruneDatasets(there, disassociate=True, unstore=True, purge=True)
 
-    def _products(self, item: ShardItem) -> Products:
-        """Return a shard's products and its outcome, which is written now."""
-        self._records.add(item.records)
+    def _products(self, items: Sequence[ShardItem]) -> dict[int, Products]:
+        """Return what each shard made and its outcome, which is written now; by the identity of the item."""
+        # Items of one exposure share their records, of which a visit has hundreds.
+        records = {id(item.records): item.records for item in items}.values()
+        for shared in records:
+            self._records.add(shared)
         try:
-            dataset_types = self._pipelines[item.shard.pipeline].dataset_types
-            by_type = refs_by_type(item.outputs, dataset_types, self._records)
-            outcome = self._outcome(item)
+            return {id(item): self._products_of(item) for item in items}
         finally:
-            self._records.discard(item.records)
-        refs = [ref for found in by_type.values() for ref in found]
+            for shared in records:
+                self._records.discard(shared)
+
+    def _products_of(self, item: ShardItem) -> Products:
+        dataset_types = self._pipelines[item.shard.pipeline].dataset_types
+        by_type = refs_by_type(item.outputs, dataset_types, self._records)
+        outcome = self._outcome(item)
+        written = self._write(item.outcome, outcome)
         return Products(
-            [*refs, outcome],
-            DatastoreRecordData.merge_mappings(
-                records_from_message(item.datastore_records), self._write(item.outcome, outcome)
-            ),
+            [*(ref for found in by_type.values() for ref in found), outcome],
+            DatastoreRecordData.merge_mappings(records_from_message(item.datastore_records), written),
         )
 
     def _outcome(self, item: ShardItem) -> DatasetRef:
