@@ -1,0 +1,5 @@
+"""``rapid-exec bench``: the executor and the other ways to do its work, measured side by side."""
+
+from ._machine import *
+from ._model import *
+from ._suites import *
