@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from lsst.ctrl.rapid.channels import QuickBinConfig, QuickBinTask, QuickSourcesConfig, QuickSourcesTask
 from lsst.ctrl.rapid.channels._binning import bin_mean
 
 
@@ -29,3 +30,15 @@ def test_means_of_usable_pixels(factor: int, shape: tuple[int, int]) -> None:
     assert binned.shape == (row + 1, column + 1)
     assert binned.dtype == np.float32
     np.testing.assert_array_equal(pixels, before)
+
+
+def test_the_reduced_image_may_be_shared(make_field, make_image, observation) -> None:
+    """The pipeline's ``shared`` list has it handed out without copying: nobody may write to it."""
+    image = make_image(make_field(4.0, 3.0).electrons)
+    for array in (image.image.array, image.variance.array, image.mask.array):
+        array.setflags(write=False)
+    metadata = dict(image.metadata)
+    assert QuickBinTask(config=QuickBinConfig()).run(image).binned.array.size
+    sources = QuickSourcesTask(config=QuickSourcesConfig())
+    assert len(sources.run(image, observation=observation).catalog)
+    assert dict(image.metadata) == metadata
