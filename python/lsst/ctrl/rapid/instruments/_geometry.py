@@ -8,7 +8,7 @@ import dataclasses
 import math
 import re
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -27,6 +27,9 @@ FULL_WELL = 175_000.0
 _NOMINAL = {Vendor.E2V: (1.5, 5.4), Vendor.ITL: (1.7, 6.2)}
 """Gain (electrons/ADU) and read noise (electrons) assumed for each vendor's detectors: round numbers of the
 right size, good for a first look.  A calibration supersedes them."""
+
+
+type Geometry = tuple[Box, tuple[tuple[int, Amplifier], ...]]
 
 
 class Section(NamedTuple):
@@ -53,10 +56,8 @@ class Segment:
     detector: Section
 
 
-def read_geometry(
-    hdus: Sequence[Hdu], vendor: Vendor, *, half: bool, name: str
-) -> tuple[Box, tuple[tuple[int, Amplifier], ...]]:
-    """Return the geometry of a raw.
+def read_geometry(hdus: Sequence[Hdu], vendor: Vendor, *, half: bool, name: str) -> Geometry:
+    """Return the geometry of a raw; what is returned is shared by raws of the same geometry.
 
     Parameters
     ----------
@@ -92,6 +93,27 @@ def read_geometry(
     where an amplifier lies and how it is flipped; nothing is taken from constants, so detectors of any size
     work.
     """
+    facts = vendor, half, tuple(_facts(hdu) for hdu in hdus if _SEGMENT.fullmatch(hdu.name))
+    known = _known.get(facts)
+    if known is None:
+        known = _make_geometry(hdus, vendor, half=half, name=name)
+        if len(_known) >= _MOST_KNOWN:
+            _known.clear()
+        _known[facts] = known
+    return known
+
+
+_known: dict[Any, Geometry] = {}
+_MOST_KNOWN = 1024
+
+
+def _facts(hdu: Hdu) -> tuple[Any, ...]:
+    """Return all that the geometry takes from a segment."""
+    cards = (hdu.cards.get(keyword) for keyword in ("DATASEC", "DETSEC", "DETSIZE"))
+    return hdu.index, hdu.name, hdu.shape, *cards
+
+
+def _make_geometry(hdus: Sequence[Hdu], vendor: Vendor, *, half: bool, name: str) -> Geometry:
     bbox, segments = find_segments(hdus, half=half, name=name)
     origin = bbox.y.start, bbox.x.start
     calibrations = _nominal_calibrations(vendor)
