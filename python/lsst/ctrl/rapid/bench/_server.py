@@ -47,6 +47,15 @@ class DatabaseServer:
         with self.engine.connect() as connection:
             connection.execute(sqlalchemy.text(f'CREATE DATABASE "{name}" TEMPLATE "{template}"'))
 
+    def writers(self, database: str) -> set[int]:
+        """Return the process IDs of a database's connections that have written something just now."""
+        statement = (
+            "SELECT pid FROM pg_stat_activity WHERE datname = :name AND backend_xid IS NOT NULL "
+            "AND backend_type = 'client backend'"
+        )
+        with self.engine.connect() as connection:
+            return set(connection.execute(sqlalchemy.text(statement), {"name": database}).scalars())
+
     def scalar(self, statement: str, **values: Any) -> Any:
         """Return the first value that a statement gives."""
         with self.engine.connect() as connection:

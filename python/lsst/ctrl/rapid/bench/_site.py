@@ -111,9 +111,9 @@ class Site:
         template, root = self._template.root, self._folder / name
         shutil.copytree(template, root, copy_function=_link_or_copy)
         if self._server is not None:
-            self._server.create(self._registry(name), self._registry(self._template.name))
+            self._server.create(self.registry(name), self.registry(self._template.name))
             config = root / "butler.yaml"
-            uris = (self._server.uri(self._registry(one)) for one in (self._template.name, name))
+            uris = (self._server.uri(self.registry(one)) for one in (self._template.name, name))
             config.write_text(config.read_text().replace(*uris))
         return Repository(name, root, self._database)
 
@@ -121,8 +121,8 @@ class Site:
         repository = Repository("template", self._folder / "template", self._database)
         config = repository_config()
         if self._server is not None:
-            self._server.create(self._registry(repository.name), "postgres")
-            config["registry", "db"] = self._server.uri(self._registry(repository.name))
+            self._server.create(self.registry(repository.name), "postgres")
+            config["registry", "db"] = self._server.uri(self.registry(repository.name))
         Butler.makeRepo(str(repository.root), config=config)
         make_repository(repository.root, [INSTRUMENT])
         with repository.open(writeable=True) as butler:
@@ -132,7 +132,8 @@ class Site:
             )
         return repository
 
-    def _registry(self, name: str) -> str:
+    def registry(self, name: str) -> str:
+        """Return the name of a repository's database on the server."""
         return f"{self._folder.name}-{name}"
 
 
