@@ -19,7 +19,8 @@ from ..engine import WorkerPool
 from ..ingest import Ingestor, RegisteredRaw
 from ..model import Arrival, InputError, Report, observing_day
 from ..monitor import write_report
-from ._compiled import CompiledRun, EndedBefore, compile_run
+from ._compiled import CompiledRun, compile_run
+from ._ended import EndedBefore
 from ._flow import PUBLISH, Parts, ShardFlow
 from ._intake import Intake
 from ._planning import HeadPlanner
@@ -97,10 +98,10 @@ class Executor:
             self._phase = "reading the repository"
             compiled = await self._loop.run_in_executor(registry, compile_run, settings)
             ended = await self._loop.run_in_executor(registry, compiled.ended_before, settings.output)
-            if ended.ended:
+            if ended.days:
                 _LOG.info(
-                    "%d shard(s) were done or failed in earlier runs into %s; they are left as they are.",
-                    len(ended.ended),
+                    "There are RUNs of %d day(s) below %s: what was done or failed there is left as it is.",
+                    ended.days,
                     settings.output,
                 )
             selection = (
