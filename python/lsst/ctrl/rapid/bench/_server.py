@@ -47,6 +47,11 @@ class DatabaseServer:
         with self.engine.connect() as connection:
             connection.execute(sqlalchemy.text(f'CREATE DATABASE "{name}" TEMPLATE "{template}"'))
 
+    def drop(self, name: str) -> None:
+        """Remove a database, whoever is connected to it, if it is there."""
+        with self.engine.connect() as connection:
+            connection.execute(sqlalchemy.text(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)'))
+
     def scalar(self, statement: str, **values: Any) -> Any:
         """Return the first value that a statement gives."""
         with self.engine.connect() as connection:
