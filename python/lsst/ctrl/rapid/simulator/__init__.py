@@ -5,6 +5,7 @@ truth of a sensor, which calibrations made from simulated exposures approach.
 """
 
 from ._config import SimulationConfig
+from ._files import RawEncoder
 from ._geometry import Layout, Segment, layout_of
 from ._render import DetectorTruth, Rendered, render_detector
 from ._sensor import DemoCalibrations, expected_calibrations
@@ -19,6 +20,7 @@ __all__ = (
     "ImageType",
     "Layout",
     "Psf",
+    "RawEncoder",
     "Rendered",
     "Segment",
     "SentExposure",

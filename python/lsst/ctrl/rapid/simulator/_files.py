@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
-__all__ = ("StagedRaw", "encode_segments", "write_atomically")
+__all__ = ("RawEncoder", "StagedRaw", "encode_segments", "write_atomically")
 
 import dataclasses
 import os
 from pathlib import Path
 
 import fitsio
+import numpy as np
+import numpy.typing as npt
 
-from ._header import image_header, segment_cards
+from lsst.ctrl.rapid.instruments import CameraDetector
+
+from ._geometry import Layout
+from ._header import card_text, exposure_cards, file_name, image_header, primary_header, segment_cards
 from ._render import Rendered
+from ._sequence import ExposurePlan
 
 _BLOCK = 2880
 
@@ -26,13 +32,44 @@ def encode_segments(rendered: Rendered, *, compress: bool) -> bytes:
     compress
         Whether they are tile-compressed: RICE_1, a tile for each row.
     """
-    return _compressed(rendered) if compress else _plain(rendered)
+    return _compressed(rendered) if compress else _plain(rendered.layout, rendered.segments)
 
 
-def _plain(rendered: Rendered) -> bytes:
+class RawEncoder:
+    """Makes raws of one exposure of pixels that somebody else has made.
+
+    Parameters
+    ----------
+    exposure
+        The exposure.
+    shutter_closed
+        When its shutter closes, UNIX seconds.
+    """
+
+    def __init__(self, exposure: ExposurePlan, shutter_closed: float) -> None:
+        self._exposure = exposure
+        self._cards = card_text(exposure_cards(exposure, shutter_closed, seed=0))
+
+    def encode(
+        self, detector: CameraDetector, layout: Layout, segments: npt.NDArray[np.int32]
+    ) -> tuple[str, bytes]:
+        """Return the name and the bytes of a raw that is not compressed.
+
+        Parameters
+        ----------
+        detector, layout
+            The detector, and where its pixels lie.
+        segments
+            ADU, shape ``(amplifier, row, column)``, amplifiers in the order of the file.
+        """
+        header = primary_header(self._cards, self._exposure, detector, layout)
+        return file_name(self._exposure, detector), header + _plain(layout, segments)
+
+
+def _plain(layout: Layout, segments: npt.NDArray[np.int32]) -> bytes:
     parts: list[bytes] = []
-    for segment, pixels in zip(rendered.layout.segments, rendered.segments.astype(">i4"), strict=True):
-        parts += (image_header(rendered.layout, segment), pixels.tobytes(), bytes(-pixels.nbytes % _BLOCK))
+    for segment, pixels in zip(layout.segments, segments.astype(">i4"), strict=True):
+        parts += (image_header(layout, segment), pixels.tobytes(), bytes(-pixels.nbytes % _BLOCK))
     return b"".join(parts)
 
 

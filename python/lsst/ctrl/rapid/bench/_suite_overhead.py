@@ -1,0 +1,185 @@
+"""What the framework costs for each detector, where the tasks cost next to nothing."""
+
+from __future__ import annotations
+
+__all__ = ("run",)
+
+import contextlib
+import time
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..instruments import read_raw
+from ._model import Findings, Goal, Row, Series, SuiteSettings, Tell
+from ._peers import ExecutorPeer
+from ._raws import INSTRUMENT, TinyRaw, science_detectors
+from ._trial import DATABASES, Measured, Trial, open_trial
+
+_LETTERS = "acde"
+_IDLE = "(e), idle worker"
+
+
+@dataclass(frozen=True)
+class _Sizes:
+    """How much is measured.
+
+    Attributes
+    ----------
+    stream
+        Detectors of one exposure that each peer processes one after another; (a) processes one.
+    idle
+        Files that come one by one.
+    pause
+        Seconds between them, longer than a shard takes.
+    repetitions
+        Of all but the idle worker.
+    """
+
+    stream: int
+    idle: int
+    pause: float
+    repetitions: int
+
+
+_FULL = _Sizes(stream=40, idle=189, pause=0.1, repetitions=3)
+_QUICK = _Sizes(stream=3, idle=4, pause=0.1, repetitions=1)
+
+
+def run(settings: SuiteSettings, tell: Tell) -> Findings:
+    """Measure peers (a), (c), (d) and (e) with one worker each.
+
+    Parameters
+    ----------
+    settings
+        What was asked for; there is always one worker.
+    tell
+        Takes a line on each thing that is done.
+    """
+    sizes = _QUICK if settings.quick else _FULL
+    repetitions = settings.repetitions or sizes.repetitions
+    detectors = science_detectors()[: max(sizes.stream, sizes.idle)]
+    found: dict[tuple[str, str], _Found] = defaultdict(_Found)
+    rows: list[Row] = []
+    versions: dict[str, str] = {}
+    with contextlib.ExitStack() as stack:
+        trials = []
+        for database in settings.databases:
+            tell(f"{DATABASES[database]}: making repositories, warming {len(_LETTERS)} peers.")
+            folder = settings.work_dir / f"overhead-{database}"
+            trials.append(stack.enter_context(open_trial(folder, database, _LETTERS, 1, detectors)))
+            versions |= trials[-1].site.versions
+        for trial in trials:
+            for letter in "cde":
+                trial.measure(letter, trial.camera.take(detectors[:2]))
+        for number in range(repetitions):
+            for trial in trials:
+                tell(f"{trial.where}: repetition {number + 1} of {repetitions}.")
+                _repeat(trial, detectors[: sizes.stream], found)
+        for trial in trials:
+            tell(f"{trial.where}: {sizes.idle} files one by one.")
+            rows.append(_idle(trial, detectors[: sizes.idle], sizes.pause))
+        payload = _payload(trials[0].camera.take(detectors[:20]))
+        names = {letter: peer.name for letter, peer in trials[0].peers.items()}
+        where = [trial.where for trial in trials]
+    rows = [
+        *(found[place, letter].row(names[letter], place) for place in where for letter in _LETTERS),
+        *rows,
+        Row(what="reading a raw, in each of them", columns={"CPU per detector": payload}),
+    ]
+    return Findings(
+        rows=tuple(rows),
+        goals=tuple(goal for place in where for goal in _goals(place, found, rows)),
+        notes=(
+            f"Per detector: {sizes.stream} raws of an exposure are there at once, for one worker; (a) gets one. "
+            "The clock stops when another process has read the last output.",
+            "Raws are registered before the clock starts for (a), (c) and (d); (e) registers them within it.",
+            f"Idle worker: {sizes.idle} raws of an exposure, {sizes.pause:g} s apart, file closed to task start; "
+            "the first, whose header is translated and whose visit is defined, is among them.",
+        ),
+        settings={"repetitions": str(repetitions), "workers": "1", "detectors": str(sizes.stream)},
+        versions=versions,
+    )
+
+
+class _Found:
+    """What was measured of one peer in one database."""
+
+    def __init__(self) -> None:
+        self._streams: list[Measured] = []
+        self._singles: list[Measured] = []
+
+    def add(self, stream: Measured, single: Measured) -> None:
+        self._streams.append(stream)
+        self._singles.append(single)
+
+    @property
+    def per_detector(self) -> Series:
+        return _milliseconds([one.seconds / one.detectors for one in self._streams])
+
+    @property
+    def cpu(self) -> Series:
+        return _milliseconds([one.cpu_seconds / one.detectors for one in self._streams])
+
+    def row(self, what: str, where: str) -> Row:
+        columns = {
+            "per detector": self.per_detector,
+            "CPU per detector": self.cpu,
+            "one image until readable": _milliseconds([one.seconds for one in self._singles]),
+        }
+        return Row(what=what, where=where, columns=columns)
+
+
+def _repeat(trial: Trial, detectors: Sequence[int], found: Mapping[tuple[str, str], _Found]) -> None:
+    stream, single = trial.camera.take(detectors), trial.camera.take(detectors[:1])
+    for letter in _LETTERS:
+        one = trial.measure(letter, single)
+        found[trial.where, letter].add(one if letter == "a" else trial.measure(letter, stream), one)
+
+
+def _idle(trial: Trial, detectors: Sequence[int], pause: float) -> Row:
+    peer = trial.peers["e"]
+    assert isinstance(peer, ExecutorPeer), "It is the executor."
+    done = peer.observe(peer.prepare(trial.camera.take(detectors)), pause)
+    waited = [t.started - t.file_closed for t in done.times if t.started and t.file_closed]
+    columns = {
+        f"file closed to task start, p{percent}": _milliseconds([float(np.percentile(waited, percent))])
+        for percent in (50, 99)
+    }
+    return Row(what=_IDLE, where=trial.where, columns=columns)
+
+
+def _payload(raws: Sequence[TinyRaw]) -> Series:
+    """Return the CPU time of reading a raw, which every peer spends."""
+    seconds = []
+    for raw in (raws[0], *raws):
+        started = time.process_time()
+        read_raw(raw.path, instrument=INSTRUMENT, detector=raw.detector)
+        seconds.append(time.process_time() - started)
+    return _milliseconds(seconds[1:])
+
+
+def _goals(where: str, found: Mapping[tuple[str, str], _Found], rows: Sequence[Row]) -> list[Goal]:
+    ours = found[where, "e"].per_detector.median
+    idle = next(row.columns for row in rows if row.what == _IDLE and row.where == where)
+    p50, p99 = (series.median for series in idle.values())
+    return [
+        Goal(name=f"file closed to task start, p50, {where}", bound="most", target=10, value=p50, unit="ms"),
+        Goal(name=f"file closed to task start, p99, {where}", bound="most", target=50, value=p99, unit="ms"),
+        *(
+            Goal(
+                name=f"times below ({letter}) per detector, {where}",
+                bound="least",
+                target=target,
+                value=found[where, letter].per_detector.median / ours,
+                unit="x",
+            )
+            for letter, target in (("c", 10), ("d", 10), ("a", 100))
+        ),
+    ]
+
+
+def _milliseconds(seconds: Sequence[float]) -> Series:
+    return Series(unit="ms", values=tuple(1e3 * value for value in seconds))
