@@ -94,7 +94,9 @@ def postgresql(folder: Path) -> Iterator[DatabaseServer]:
     )
     try:
         server.psql("CREATE EXTENSION IF NOT EXISTS btree_gist;")
-        yield DatabaseServer(engine, server.get_pid())
+        pid = server.get_pid()
+        assert pid is not None, "It runs."
+        yield DatabaseServer(engine, pid)
     finally:
         engine.dispose()
         server.cleanup()

@@ -113,8 +113,8 @@ class Site:
         if self._server is not None:
             self._server.create(self.registry(name), self.registry(self._template.name))
             config = root / "butler.yaml"
-            uris = (self._server.uri(self.registry(one)) for one in (self._template.name, name))
-            config.write_text(config.read_text().replace(*uris))
+            old, new = (self._server.uri(self.registry(one)) for one in (self._template.name, name))
+            config.write_text(config.read_text().replace(old, new))
         return Repository(name, root, self._database)
 
     def _make_template(self, detectors: Sequence[int]) -> Repository:
@@ -126,7 +126,7 @@ class Site:
         Butler.makeRepo(str(repository.root), config=config)
         make_repository(repository.root, [INSTRUMENT])
         with repository.open(writeable=True) as butler:
-            _certify_biases(butler, detectors)
+            _certify_biases(butler.clone(run=f"{INSTRUMENT}/calib/tiny"), detectors)
             Pipeline.from_uri(str(pipeline_file())).to_graph(registry=butler.registry).register_dataset_types(
                 butler
             )
@@ -197,17 +197,13 @@ def make_ingestor(butler: Butler) -> Ingestor:
 
 def _certify_biases(butler: Butler, detectors: Iterable[int]) -> None:
     """Make calibrations: the bias of a detector, ADU, is its number."""
-    run = f"{INSTRUMENT}/calib/tiny"
-    butler.collections.register(run, CollectionType.RUN)
     bias = DatasetType(
         "tiny_bias", ["instrument", "detector"], "NumpyArray", universe=butler.dimensions, isCalibration=True
     )
     butler.registry.registerDatasetType(bias)
     with butler.transaction():
         refs = [
-            butler.put(
-                np.full(_AMPLIFIERS, number, np.float32), bias, instrument=INSTRUMENT, detector=number, run=run
-            )
+            butler.put(np.full(_AMPLIFIERS, number, np.float32), bias, instrument=INSTRUMENT, detector=number)
             for number in detectors
         ]
         butler.registry.certify(f"{INSTRUMENT}/calib", refs, _VALID)
