@@ -61,7 +61,7 @@ format: setup
 	$(VENV)/bin/ruff format python tests
 
 lock:
-	uv pip compile pyproject.toml --extra test --extra postgres --universal --python-version 3.12 --generate-hashes \
+	uv pip compile pyproject.toml --extra test --extra postgres --extra bench --universal --python-version 3.12 --generate-hashes \
 		--no-header --output-file requirements.lock
 
 clean:

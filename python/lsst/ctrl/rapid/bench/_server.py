@@ -52,6 +52,15 @@ class DatabaseServer:
         with self.engine.connect() as connection:
             connection.execute(sqlalchemy.text(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)'))
 
+    def writers(self, database: str) -> set[int]:
+        """Return the process IDs of a database's connections that have written something just now."""
+        statement = (
+            "SELECT pid FROM pg_stat_activity WHERE datname = :name AND backend_xid IS NOT NULL "
+            "AND backend_type = 'client backend'"
+        )
+        with self.engine.connect() as connection:
+            return set(connection.execute(sqlalchemy.text(statement), {"name": database}).scalars())
+
     def scalar(self, statement: str, **values: Any) -> Any:
         """Return the first value that a statement gives."""
         with self.engine.connect() as connection:
@@ -90,7 +99,9 @@ def postgresql(folder: Path) -> Iterator[DatabaseServer]:
     )
     try:
         server.psql("CREATE EXTENSION IF NOT EXISTS btree_gist;")
-        yield DatabaseServer(engine, server.get_pid())
+        pid = server.get_pid()
+        assert pid is not None, "It runs."
+        yield DatabaseServer(engine, pid)
     finally:
         engine.dispose()
         server.cleanup()

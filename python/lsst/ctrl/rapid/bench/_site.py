@@ -119,28 +119,29 @@ class Site:
         template, root = self._template.root, self._folder / name
         shutil.copytree(template, root, copy_function=link_or_copy)
         if self._server is not None:
-            self._server.create(self._registry(name), self._registry(self._template.name))
+            self._server.create(self.registry(name), self.registry(self._template.name))
             config = root / "butler.yaml"
-            uris = (self._server.uri(self._registry(one)) for one in (self._template.name, name))
-            config.write_text(config.read_text().replace(*uris))
+            old, new = (self._server.uri(self.registry(one)) for one in (self._template.name, name))
+            config.write_text(config.read_text().replace(old, new))
         return Repository(name, root, self._database)
 
     def _make_template(self, detectors: Sequence[int]) -> Repository:
         repository = Repository("template", self._folder / "template", self._database)
         config = repository_config()
         if self._server is not None:
-            self._server.create(self._registry(repository.name), "postgres")
-            config["registry", "db"] = self._server.uri(self._registry(repository.name))
+            self._server.create(self.registry(repository.name), "postgres")
+            config["registry", "db"] = self._server.uri(self.registry(repository.name))
         Butler.makeRepo(str(repository.root), config=config)
         make_repository(repository.root, [INSTRUMENT])
         with repository.open(writeable=True) as butler:
-            _certify_biases(butler, detectors)
+            _certify_biases(butler.clone(run=f"{INSTRUMENT}/calib/tiny"), detectors)
             Pipeline.from_uri(str(pipeline_file())).to_graph(registry=butler.registry).register_dataset_types(
                 butler
             )
         return repository
 
-    def _registry(self, name: str) -> str:
+    def registry(self, name: str) -> str:
+        """Return the name of a repository's database on the server."""
         return f"{self._folder.name}-{name}"
 
 
@@ -204,8 +205,6 @@ def make_ingestor(butler: Butler) -> Ingestor:
 
 def _certify_biases(butler: Butler, detectors: Iterable[int]) -> None:
     """Make calibrations: the bias of a detector, ADU, is its number."""
-    run = f"{INSTRUMENT}/calib/tiny"
-    butler.collections.register(run, CollectionType.RUN)
     bias = DatasetType(
         "tiny_bias", ["instrument", "detector"], "NumpyArray", universe=butler.dimensions, isCalibration=True
     )
@@ -213,11 +212,7 @@ def _certify_biases(butler: Butler, detectors: Iterable[int]) -> None:
     with butler.transaction():
         refs = [
             butler.put(
-                np.full(amplifiers(number), number, np.float32),
-                bias,
-                instrument=INSTRUMENT,
-                detector=number,
-                run=run,
+                np.full(amplifiers(number), number, np.float32), bias, instrument=INSTRUMENT, detector=number
             )
             for number in detectors
         ]

