@@ -79,6 +79,14 @@ def test_files_of_an_earlier_measurement_are_not_mixed_with_new_ones(
     assert "there are files of an earlier measurement" in done.output
 
 
+def test_what_takes_long_to_make_is_taken_up(
+    suite: FakeSuite, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "lsst.ctrl.rapid.bench._suite_scale", suite)
+    for _ in range(2):
+        assert bench("scale", "--work-dir", tmp_path).exit_code == 0
+
+
 @pytest.mark.parametrize(("value", "check", "code"), [(5.0, True, 0), (11.0, True, 1), (11.0, False, 0)])
 def test_check_fails_when_a_goal_is_missed(suite: FakeSuite, value: float, check: bool, code: int) -> None:
     suite.value = value
