@@ -168,7 +168,7 @@ def test_what_ended_before_is_left_but_what_comes_to_it_is_not(other: OtherInges
     ended = FoundRaws(INSTRUMENT, exposure(TODAY, 1), frozenset([5, 6]))
     other.raws(ended.exposure, ended.detectors, day_obs=TODAY)
     other.raws(exposure(TODAY, 2), [5], day_obs=TODAY)
-    lookout = make_lookout(is_ended=lambda found: found == ended)
+    lookout = make_lookout(without_ended=lambda _, raws: [one for one in raws if one != ended])
     assert look(lookout, reader) == [(exposure(TODAY, 2), 5)]
     other.raws(ended.exposure, [7])
     assert look(lookout, reader, NOW + 1) == [(ended.exposure, 7)]

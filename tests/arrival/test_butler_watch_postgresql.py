@@ -7,7 +7,7 @@ import subprocess
 import sys
 import time
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -47,10 +47,14 @@ class Telling:
     def __init__(self, root: str, is_ended: Callable[[FoundRaws], bool] = lambda _: False) -> None:
         self._queue: queue.Queue[FoundRaws] = queue.Queue()
         self.told: list[tuple[int, int]] = []
+
+        def without_ended(_: Butler, raws: Sequence[FoundRaws]) -> Sequence[FoundRaws]:
+            return [found for found in raws if not is_ended(found)]
+
         since = observing_day(time.time(), before=1)
         self.watch = ButlerWatch(
             lambda: Butler.from_config(root, writeable=False),
-            [Lookout(INSTRUMENT, COLLECTIONS, since, DETECTORS, is_ended)],
+            [Lookout(INSTRUMENT, COLLECTIONS, since, DETECTORS, without_ended)],
             lambda _, found: self._queue.put(found),
             lambda found, reason: pytest.fail(f"{found}: {reason}"),
             interval=0.05,

@@ -43,6 +43,24 @@ def test_the_worker_that_took_the_shard_does_not_count_as_busy(record: RunRecord
     assert parts.overhead_ms == 3000
 
 
+def test_the_report_is_the_same_however_little_is_kept_in_memory(
+    record: RunRecord, end: End, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("lsst.ctrl.rapid.monitor._shelf._SHARDS_KEPT", 2)
+    record.clock.update(2, 1001.0)
+    ended = [end(1, detector, 1002.0 + detector, committed=detector != 3) for detector in range(8)]
+    ended.append(end(1, 0, 1020.0))
+    record.published(Shard("summit", "step1a", "LSSTCam", 1, 7), 1030.0)
+    report = record.report(ended=1100.0, interrupted=False)
+    assert [shard.data_id["detector"] for shard in report.shards] == [1, 2, 3, 4, 5, 6, 7, 0]
+    assert report.shards[2] == ended[3]
+    assert report.shards[-1] == ended[-1]
+    assert report.shards[-2].times.published == 1030.0
+    assert report.summary.shards[Outcome.DONE] == 8
+    assert record.shard(Shard("summit", "step1a", "LSSTCam", 1, 3)) == ended[3]
+    assert record.report(ended=1100.0, interrupted=False) == report
+
+
 @pytest.mark.parametrize("times", [Times(), Times(file_closed=1.0), Times(started=1.0)])
 def test_a_shard_that_never_started_has_no_overhead(record: RunRecord, times: Times) -> None:
     assert record.overhead(times) is None

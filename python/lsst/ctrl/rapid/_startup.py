@@ -1,17 +1,28 @@
-"""Quick starts: workers are forked from a process that imports once, while the head is still starting."""
+"""Quick starts: head and workers share what is imported once."""
 
 from __future__ import annotations
 
-__all__ = ("WORKER_ENVIRONMENT", "interrupts_ignored", "start_fork_server", "uncollected")
+__all__ = (
+    "WORKER_ENVIRONMENT",
+    "fork_server_from_here",
+    "interrupts_ignored",
+    "start_fork_server",
+    "uncollected",
+    "worker_environment",
+)
 
 import contextlib
+import ctypes
 import gc
 import multiprocessing
 import os
 import signal
+import sys
 import threading
-from collections.abc import Iterator, Sequence
-from multiprocessing import forkserver
+from collections.abc import Callable, Iterator, Sequence
+from multiprocessing import forkserver, util
+from pathlib import Path
+from typing import NoReturn
 
 WORKER_ENVIRONMENT = {
     # Dask has workers return memory to the system at once; images would be paged in anew for each quantum.
@@ -26,6 +37,9 @@ WORKER_ENVIRONMENT = {
     "PYTHONHASHSEED": "6640",
 }
 """Environment of worker processes; a variable that the user has set stays as it is."""
+
+_MALLOC_PARAMETERS = {-1: "MALLOC_TRIM_THRESHOLD_", -3: "MALLOC_MMAP_THRESHOLD_"}
+"""Numbers of malloc.h, and the variables that stand for them."""
 
 
 def start_fork_server(preload: Sequence[str]) -> None:
@@ -43,15 +57,72 @@ def start_fork_server(preload: Sequence[str]) -> None:
     and all that were forked from the server have ended.
     """
     multiprocessing.get_context("forkserver").set_forkserver_preload(list(preload))
-    # The C libraries read these when a process starts: a forked one has them from the server or not at all.
-    added = {name: value for name, value in WORKER_ENVIRONMENT.items() if name not in os.environ}
-    os.environ.update(added)
+    with worker_environment(), interrupts_ignored():
+        forkserver.ensure_running()
+
+
+def fork_server_from_here(preload: Sequence[str]) -> None:
+    """Make a copy of this process the one from which workers are forked, if there is none yet.
+
+    What is imported already is imported for all.  Where that cannot be done the server is started as
+    `start_fork_server` does: on other systems than Linux, and in a process that has threads.
+
+    Parameters
+    ----------
+    preload
+        Modules that the server imports in addition; they must not start threads when they are imported.
+
+    Notes
+    -----
+    Call it as early as all is imported, before anything is opened: a worker has a copy of it all.
+    """
+    set_malloc = _malloc_setter()
+    if set_malloc is None or len(list(Path("/proc/self/task").iterdir())) > 1:
+        start_fork_server(preload)
+        return
+
+    def fork(path: object, args: Sequence[object], passfds: Sequence[int]) -> int:  # noqa: ARG001
+        sys.stdout.flush()
+        sys.stderr.flush()
+        return os.fork() or _serve(str(args[-1]), passfds, set_malloc)
+
+    # The standard library starts the server with this function alone, and tells it by arguments what to do.
+    spawn = util.spawnv_passfds
     try:
-        with interrupts_ignored():
-            forkserver.ensure_running()
+        util.spawnv_passfds = fork
+        start_fork_server(preload)
     finally:
-        for name in added:
-            del os.environ[name]
+        util.spawnv_passfds = spawn
+
+
+def _serve(code: str, passed: Sequence[int], set_malloc: Callable[[int, int], int]) -> NoReturn:
+    """Do in a forked process what it would do as a new one that runs ``code``."""
+    status = 1
+    try:
+        gc.freeze()
+        gc.enable()
+        first = 3
+        for kept in sorted(passed):
+            os.closerange(first, kept)
+            first = kept + 1
+        os.closerange(first, os.sysconf("SC_OPEN_MAX"))
+        for parameter, variable in _MALLOC_PARAMETERS.items():
+            set_malloc(parameter, int(os.environ[variable]))
+        exec(code, {})  # noqa: S102 -- of the standard library, which a new process would be given
+    except SystemExit:
+        status = 0
+    except BaseException:  # noqa: BLE001 -- whatever it is, it must not come back into the head's code
+        sys.excepthook(*sys.exc_info())
+    finally:
+        os._exit(status)
+
+
+def _malloc_setter() -> Callable[[int, int], int] | None:
+    """Return what does for this process what variables do for a new one; `None` elsewhere than in glibc."""
+    if sys.platform != "linux":
+        return None
+    found: Callable[[int, int], int] | None = getattr(ctypes.CDLL(None), "mallopt", None)
+    return found
 
 
 @contextlib.contextmanager
@@ -68,6 +139,22 @@ def interrupts_ignored() -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGINT, before)
+
+
+@contextlib.contextmanager
+def worker_environment() -> Iterator[None]:
+    """Have the `WORKER_ENVIRONMENT` for a while.
+
+    C libraries read it when they are loaded, or when a process starts: a forked one has it from the process
+    that it was forked from or not at all.
+    """
+    added = {name: value for name, value in WORKER_ENVIRONMENT.items() if name not in os.environ}
+    os.environ.update(added)
+    try:
+        yield
+    finally:
+        for name in added:
+            del os.environ[name]
 
 
 @contextlib.contextmanager

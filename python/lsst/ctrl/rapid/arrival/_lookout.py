@@ -57,9 +57,9 @@ class Lookout:
         Observing day from which on raws are wanted, whatever their ingest date.
     expected
         Detectors after which nothing more is awaited of an exposure; what comes all the same is still found.
-    is_ended
-        Tells of an exposure, with some of its detectors, whether all that could be made of them was made
-        before.
+    without_ended
+        Leaves out, of raws of exposures of which none was told yet, those of which all that could be made was
+        made before; is given the butler that looks.
 
     Notes
     -----
@@ -82,14 +82,14 @@ class Lookout:
         collections: Sequence[str],
         since: int,
         expected: Iterable[int] = (),
-        is_ended: Callable[[FoundRaws], bool] = lambda _: False,
+        without_ended: Callable[[Butler, Sequence[FoundRaws]], Sequence[FoundRaws]] = lambda _, found: found,
     ) -> None:
         self._instrument = instrument
         self._collections = list(collections)
         self._since = since
         self._ingested_since = astropy.time.Time(day_begins(since), format="unix").tai
         self._expected = _mask(expected)
-        self._is_ended = is_ended
+        self._without_ended = without_ended
         self._told: dict[int, int] = {}
         self._hot: dict[int, _Hot] = {}
         self._days: dict[int, int] = {}
@@ -231,14 +231,16 @@ class Lookout:
             for e, detectors in found.items()
             if detectors
         ]
-        return [one for one in raws if not self._left(one)]
+        return self._leave_ended(butler, raws)
 
-    def _left(self, found: FoundRaws) -> bool:
+    def _leave_ended(self, butler: Butler, raws: Sequence[FoundRaws]) -> list[FoundRaws]:
         """Leave raws aside of which everything was made before."""
-        ended = not self._told.get(found.exposure) and self._is_ended(found)
-        if ended:
-            self.told(found)
-        return ended
+        first = [one for one in raws if not self._told.get(one.exposure)]
+        left = set(self._without_ended(butler, first)) if first else set()
+        ended = {one for one in first if one not in left}
+        for one in ended:
+            self.told(one)
+        return [one for one in raws if one not in ended]
 
     def _with_news(self, found: Iterable[FoundRaws], now: float | None) -> Iterable[FoundRaws]:
         """Keep the exposures of what was found hot; with no time given they are not."""

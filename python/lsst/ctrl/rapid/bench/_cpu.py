@@ -21,8 +21,8 @@ def cpu_seconds(roots: Iterable[int]) -> float:
     Notes
     -----
     A process counts what it has used and what its children had used that have ended and that it has waited
-    for (``getrusage(2)``).  So the difference of two calls is what the tree has used in between, unless a process
-    ended whose parent does not wait for it.
+    for (``getrusage(2)``).  So the difference of two calls is what the tree has used in between, unless a
+    process ended whose parent does not wait for it.
     """
     total = 0.0
     for root in roots:

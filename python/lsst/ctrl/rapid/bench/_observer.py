@@ -113,10 +113,7 @@ def _all_of(butler: Butler, name: str, run: str, raws: Sequence[TinyRaw]) -> lis
         instrument=INSTRUMENT,
         exposure=raws[0].exposure,
     )
-    missing = {raw.detector for raw in raws} - {int(ref.dataId["detector"]) for ref in refs}
     wanted = {raw.detector for raw in raws}
-    if missing:
-        raise RuntimeError(
-            f"{run} has no {name} of exposure {raws[0].exposure}, detectors {sorted(missing)}."
-        )
+    if missing := sorted(wanted - {int(ref.dataId["detector"]) for ref in refs}):
+        raise RuntimeError(f"{run} has no {name} of exposure {raws[0].exposure}, detectors {missing}.")
     return [ref for ref in refs if int(ref.dataId["detector"]) in wanted]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ("INSTRUMENT", "TinyCamera", "TinyRaw", "expected_mean", "science_detectors")
+__all__ = ("INSTRUMENT", "TinyCamera", "TinyRaw", "amplifiers", "expected_mean", "science_detectors")
 
 import functools
 import os
@@ -61,6 +61,8 @@ class TinyCamera:
     ----------
     folder
         Where the raws are written.
+    first_seq_num
+        Number of the first exposure of the day.
 
     Notes
     -----
@@ -68,9 +70,9 @@ class TinyCamera:
     headers.  Exposures differ in their level, see `expected_mean`.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, first_seq_num: int = 1) -> None:
         self._folder = folder
-        self._seq_num = 0
+        self._seq_num = first_seq_num - 1
 
     def take(self, detectors: Sequence[int]) -> list[TinyRaw]:
         """Take an exposure."""
@@ -95,6 +97,11 @@ class TinyCamera:
 def science_detectors() -> tuple[int, ...]:
     """Return the numbers of the detectors for science, 189 of the instrument's."""
     return load_camera(INSTRUMENT).science
+
+
+def amplifiers(detector: int) -> int:
+    """Return how many amplifiers a detector has: those for wavefronts have fewer."""
+    return len(layout_of(load_camera(INSTRUMENT)[detector], _SCALE).segments)
 
 
 def expected_mean(raw: TinyRaw) -> float:

@@ -9,6 +9,8 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from ._model import Goal, Machine, Row, Series, SuiteResult
 
+_ROUNDED = 999.5
+
 
 def render_markdown(result: SuiteResult) -> str:
     """Return a suite's section of a page in Markdown.
@@ -39,7 +41,7 @@ def format_series(series: Series) -> str:
 
 def format_number(value: float) -> str:
     """Return a number with three digits that count, and all of those before the point."""
-    if abs(value) >= 1000:
+    if abs(value) >= _ROUNDED:
         return f"{value:,.0f}"
     text = f"{value:.3g}"
     # A trailing zero counts, too: 2.50 is not 2.5.

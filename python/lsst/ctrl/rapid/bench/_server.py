@@ -47,6 +47,11 @@ class DatabaseServer:
         with self.engine.connect() as connection:
             connection.execute(sqlalchemy.text(f'CREATE DATABASE "{name}" TEMPLATE "{template}"'))
 
+    def drop(self, name: str) -> None:
+        """Remove a database, whoever is connected to it, if it is there."""
+        with self.engine.connect() as connection:
+            connection.execute(sqlalchemy.text(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)'))
+
     def writers(self, database: str) -> set[int]:
         """Return the process IDs of a database's connections that have written something just now."""
         statement = (
@@ -94,7 +99,9 @@ def postgresql(folder: Path) -> Iterator[DatabaseServer]:
     )
     try:
         server.psql("CREATE EXTENSION IF NOT EXISTS btree_gist;")
-        yield DatabaseServer(engine, server.get_pid())
+        pid = server.get_pid()
+        assert pid is not None, "It runs."
+        yield DatabaseServer(engine, pid)
     finally:
         engine.dispose()
         server.cleanup()

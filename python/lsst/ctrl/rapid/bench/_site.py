@@ -2,7 +2,16 @@
 
 from __future__ import annotations
 
-__all__ = ("INPUTS", "Repository", "Site", "make_ingestor", "open_site", "pipeline_file", "register_raws")
+__all__ = (
+    "INPUTS",
+    "Repository",
+    "Site",
+    "link_or_copy",
+    "make_ingestor",
+    "open_site",
+    "pipeline_file",
+    "register_raws",
+)
 
 import contextlib
 import importlib.resources
@@ -24,13 +33,12 @@ from ..instruments import repository_config
 from ..model import Arrival
 from ..plan import RecordStore
 from ._model import Database
-from ._raws import INSTRUMENT, TinyRaw
+from ._raws import INSTRUMENT, TinyRaw, amplifiers
 from ._server import DatabaseServer, postgresql
 
 INPUTS = f"{INSTRUMENT}/defaults"
 """Collection of raws and calibrations."""
 
-_AMPLIFIERS = 16
 _VALID = Timespan(
     astropy.time.Time("2015-01-01T00:00:00", scale="tai"),
     astropy.time.Time("2100-01-01T00:00:00", scale="tai"),
@@ -109,12 +117,12 @@ class Site:
             Its name, of letters, digits and hyphens.
         """
         template, root = self._template.root, self._folder / name
-        shutil.copytree(template, root, copy_function=_link_or_copy)
+        shutil.copytree(template, root, copy_function=link_or_copy)
         if self._server is not None:
             self._server.create(self.registry(name), self.registry(self._template.name))
             config = root / "butler.yaml"
-            uris = (self._server.uri(self.registry(one)) for one in (self._template.name, name))
-            config.write_text(config.read_text().replace(*uris))
+            old, new = (self._server.uri(self.registry(one)) for one in (self._template.name, name))
+            config.write_text(config.read_text().replace(old, new))
         return Repository(name, root, self._database)
 
     def _make_template(self, detectors: Sequence[int]) -> Repository:
@@ -126,7 +134,7 @@ class Site:
         Butler.makeRepo(str(repository.root), config=config)
         make_repository(repository.root, [INSTRUMENT])
         with repository.open(writeable=True) as butler:
-            _certify_biases(butler, detectors)
+            _certify_biases(butler.clone(run=f"{INSTRUMENT}/calib/tiny"), detectors)
             Pipeline.from_uri(str(pipeline_file())).to_graph(registry=butler.registry).register_dataset_types(
                 butler
             )
@@ -197,8 +205,6 @@ def make_ingestor(butler: Butler) -> Ingestor:
 
 def _certify_biases(butler: Butler, detectors: Iterable[int]) -> None:
     """Make calibrations: the bias of a detector, ADU, is its number."""
-    run = f"{INSTRUMENT}/calib/tiny"
-    butler.collections.register(run, CollectionType.RUN)
     bias = DatasetType(
         "tiny_bias", ["instrument", "detector"], "NumpyArray", universe=butler.dimensions, isCalibration=True
     )
@@ -206,7 +212,7 @@ def _certify_biases(butler: Butler, detectors: Iterable[int]) -> None:
     with butler.transaction():
         refs = [
             butler.put(
-                np.full(_AMPLIFIERS, number, np.float32),
+                np.full(amplifiers(number), number, np.float32),
                 bias,
                 instrument=INSTRUMENT,
                 detector=number,
@@ -217,7 +223,7 @@ def _certify_biases(butler: Butler, detectors: Iterable[int]) -> None:
         butler.registry.certify(f"{INSTRUMENT}/calib", refs, _VALID)
 
 
-def _link_or_copy(source: str, target: str) -> None:
+def link_or_copy(source: str, target: str) -> None:
     """Link a file of a dataset, which nobody writes to; copy what may change."""
     if source.endswith((".yaml", ".sqlite3")):
         shutil.copy2(source, target)

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-__all__ = ("run",)
+__all__ = ("compare", "run")
 
-import contextlib
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from ._model import Findings, Goal, Row, Series, SuiteSettings, Tell
 from ._peers import SinglePipetaskPeer
 from ._raws import science_detectors
-from ._trial import DATABASES, Measured, Trial, open_trial
+from ._trial import Measured, Trial, open_trials
 
 _LETTERS = "bce"
 _REPETITIONS = 2
@@ -31,31 +30,40 @@ def run(settings: SuiteSettings, tell: Tell) -> Findings:
     """
     detectors = science_detectors()[:4] if settings.quick else science_detectors()
     repetitions = settings.repetitions or (1 if settings.quick else _REPETITIONS)
+    with open_trials(settings, "burst", _LETTERS, settings.workers, detectors, tell) as trials:
+        return compare(trials, detectors, repetitions, settings.workers, tell)
+
+
+def compare(
+    trials: Sequence[Trial], detectors: Sequence[int], repetitions: int, workers: int, tell: Tell
+) -> Findings:
+    """Measure peers that are warm.
+
+    Parameters
+    ----------
+    trials
+        One for each database.
+    detectors
+        Those of an exposure.
+    repetitions
+        Of (c) and (e); (b), which takes long and varies little, is measured twice at most.
+    workers
+        Processes of each peer.
+    tell
+        Takes a line on each thing that is done.
+    """
     found: dict[tuple[str, str], list[Measured]] = defaultdict(list)
-    notes: list[str] = []
-    versions: dict[str, str] = {}
-    with contextlib.ExitStack() as stack:
-        trials: list[Trial] = []
-        for database in settings.databases:
-            tell(f"{DATABASES[database]}: making repositories, warming {len(_LETTERS)} peers.")
-            folder = settings.work_dir / f"burst-{database}"
-            trials.append(
-                stack.enter_context(open_trial(folder, database, _LETTERS, settings.workers, detectors))
-            )
-            versions |= trials[-1].site.versions
+    for trial in trials:
+        trial.warm("ce", detectors[: 2 * workers])
+    chosen = _choose(trials, workers, tell)
+    for number in range(repetitions):
         for trial in trials:
-            for letter in "ce":
-                trial.measure(letter, trial.camera.take(detectors[: 2 * settings.workers]))
-        notes.append(_choose(trials, settings.workers, tell))
-        for number in range(repetitions):
-            for trial in trials:
-                tell(f"{trial.where}: repetition {number + 1} of {repetitions}.")
-                raws = trial.camera.take(detectors)
-                # (b) varies little, and takes long.
-                for letter in _LETTERS if number == 0 or settings.repetitions else "ce":
-                    found[trial.where, letter].append(trial.measure(letter, raws))
-        names = {letter: peer.name for letter, peer in trials[0].peers.items()}
-        where = [trial.where for trial in trials]
+            tell(f"{trial.where}: repetition {number + 1} of {repetitions}.")
+            raws = trial.camera.take(detectors)
+            for letter in _LETTERS if number % 2 == 0 and number < 3 else "ce":
+                found[trial.where, letter].append(trial.measure(letter, raws))
+    names = {letter: peer.name for letter, peer in trials[0].peers.items()}
+    where = [trial.where for trial in trials]
     return Findings(
         rows=tuple(
             _row(names[letter], place, found[place, letter]) for place in where for letter in _LETTERS
@@ -72,20 +80,20 @@ def run(settings: SuiteSettings, tell: Tell) -> Findings:
             for letter, target in (("c", 8), ("b", 5))
         ),
         notes=(
-            *notes,
+            chosen,
             "The clock of (b) includes its start: it cannot begin before the raws are there.",
             "Raws are registered before the clock starts for (b) and (c); (e) registers them within it.",
         ),
         settings={
             "repetitions": str(repetitions),
-            "workers": str(settings.workers),
+            "workers": str(workers),
             "detectors": str(len(detectors)),
         },
-        versions=versions,
+        versions={name: version for trial in trials for name, version in trial.site.versions.items()},
     )
 
 
-def _choose(trials: list[Trial], workers: int, tell: Tell) -> str:
+def _choose(trials: Sequence[Trial], workers: int, tell: Tell) -> str:
     """Choose the number of processes of (b) on a sample, for all databases."""
     if workers == 1:
         return "(b) runs with -j 1, as there is one worker."
@@ -99,7 +107,7 @@ def _choose(trials: list[Trial], workers: int, tell: Tell) -> str:
     return f"(b) on a sample of {_SAMPLE} detectors: {told}; the better is measured."
 
 
-def _row(what: str, where: str, measured: list[Measured]) -> Row:
+def _row(what: str, where: str, measured: Sequence[Measured]) -> Row:
     columns: Mapping[str, Series] = {
         "all readable": _seconds(measured),
         "CPU": Series(unit="s", values=tuple(one.cpu_seconds for one in measured)),
@@ -107,5 +115,5 @@ def _row(what: str, where: str, measured: list[Measured]) -> Row:
     return Row(what=what, where=where, columns=columns)
 
 
-def _seconds(measured: list[Measured]) -> Series:
+def _seconds(measured: Sequence[Measured]) -> Series:
     return Series(unit="s", values=tuple(one.seconds for one in measured))

@@ -9,11 +9,10 @@ import queue
 import threading
 import time
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 
 from lsst.daf.butler import Butler
 
-from ..commit import Committed, Committer, RunItem
+from ..commit import Committed, Committer, RawItem, RunItem, ShardItem
 from ._model import Findings, Goal, Row, Series, SuiteSettings, Tell
 from ._peers import ExecutorPeer
 from ._products import ProductMaker, Products, content_of
@@ -59,7 +58,9 @@ def run(settings: SuiteSettings, tell: Tell) -> Findings:
             if site.server is None:
                 continue
             rate = found[_OURS].median
-            goals.append(Goal(name=f"registered, {where}", bound="least", target=2000, value=rate, unit=_UNIT))
+            goals.append(
+                Goal(name=f"registered, {where}", bound="least", target=2000, value=rate, unit=_UNIT)
+            )
             for workers in _WORKERS[:1] if settings.quick else _WORKERS:
                 tell(f"{where}: writing connections, {workers} worker(s).")
                 writers = _count_writers(site, site.server, workers, camera.take(detectors))
@@ -75,18 +76,28 @@ def run(settings: SuiteSettings, tell: Tell) -> Findings:
     return Findings(
         rows=tuple(rows),
         goals=tuple(goals),
-        notes=(
-            f"Committer: {_EXPOSURES} exposures of {len(detectors)} raws with their dimension records, six "
-            "products of each, which are on disk already, and an outcome, whose file it writes itself.",
-            "transfer_from: the products of one exposure in one call; dimension records are there before.",
-            f"put: the products of {min(_PUTS, len(detectors))} detectors, one after another, files included; "
-            "dimension records are there before.",
-            "Writing connections: those of pg_stat_activity that had a transaction ID while an exposure was "
-            f"processed, looked at every {1e3 * _LOOK_SECONDS:g} ms.",
-        ),
+        notes=_notes(len(detectors)),
         settings={"repetitions": str(repetitions), "detectors": str(len(detectors))},
         versions=versions,
     )
+
+
+def _notes(detectors: int) -> tuple[str, ...]:
+    """Return what a reader must know."""
+    ours = (
+        f"Committer: {_EXPOSURES} exposures of {detectors} raws; of each dimension records, six products, "
+        "which are on disk already, and an outcome, whose file it writes itself."
+    )
+    transfer = "transfer_from: the products of one exposure in one call; dimension records are there before."
+    put = (
+        f"put: the products of {min(_PUTS, detectors)} detectors, one by one, files included; dimension "
+        "records are there before."
+    )
+    writers = (
+        "Writing connections: clients in pg_stat_activity that had a transaction ID while an exposure was "
+        f"processed, looked at every {1e3 * _LOOK_SECONDS:g} ms."
+    )
+    return ours, transfer, put, writers
 
 
 def _compare(
@@ -133,7 +144,9 @@ class _Committing:
 
     def rate(self, products: Sequence[Products]) -> float:
         """Register products, raws first, and return how many datasets it did a second."""
-        items = [item for one in products for item in (*one.raws, *one.shards)]
+        items: list[RawItem | ShardItem] = []
+        for one in products:
+            items += [*one.raws, *one.shards]
         started = time.monotonic()
         for item in items:
             self.committer.submit(item)

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-__all__ = ("run",)
+__all__ = ("QUICK", "Sizes", "compare", "run")
 
-import contextlib
+import dataclasses
 import time
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 
@@ -16,14 +15,14 @@ from ..instruments import read_raw
 from ._model import Findings, Goal, Row, Series, SuiteSettings, Tell
 from ._peers import ExecutorPeer
 from ._raws import INSTRUMENT, TinyRaw, science_detectors
-from ._trial import DATABASES, Measured, Trial, open_trial
+from ._trial import Measured, Trial, open_trials
 
 _LETTERS = "acde"
 _IDLE = "(e), idle worker"
 
 
-@dataclass(frozen=True)
-class _Sizes:
+@dataclasses.dataclass(frozen=True)
+class Sizes:
     """How much is measured.
 
     Attributes
@@ -43,9 +42,14 @@ class _Sizes:
     pause: float
     repetitions: int
 
+    @property
+    def detectors(self) -> tuple[int, ...]:
+        """Those of the largest exposure."""
+        return science_detectors()[: max(self.stream, self.idle)]
 
-_FULL = _Sizes(stream=40, idle=189, pause=0.1, repetitions=3)
-_QUICK = _Sizes(stream=3, idle=4, pause=0.1, repetitions=1)
+
+_FULL = Sizes(stream=40, idle=189, pause=0.1, repetitions=3)
+QUICK = Sizes(stream=3, idle=4, pause=0.1, repetitions=1)
 
 
 def run(settings: SuiteSettings, tell: Tell) -> Findings:
@@ -58,49 +62,53 @@ def run(settings: SuiteSettings, tell: Tell) -> Findings:
     tell
         Takes a line on each thing that is done.
     """
-    sizes = _QUICK if settings.quick else _FULL
-    repetitions = settings.repetitions or sizes.repetitions
-    detectors = science_detectors()[: max(sizes.stream, sizes.idle)]
+    sizes = QUICK if settings.quick else _FULL
+    if settings.repetitions is not None:
+        sizes = dataclasses.replace(sizes, repetitions=settings.repetitions)
+    with open_trials(settings, "overhead", _LETTERS, 1, sizes.detectors, tell) as trials:
+        return compare(trials, sizes, tell)
+
+
+def compare(trials: Sequence[Trial], sizes: Sizes, tell: Tell) -> Findings:
+    """Measure peers that are warm, one worker each.
+
+    Parameters
+    ----------
+    trials
+        One for each database.
+    sizes
+        How much is measured.
+    tell
+        Takes a line on each thing that is done.
+    """
     found: dict[tuple[str, str], _Found] = defaultdict(_Found)
-    rows: list[Row] = []
-    versions: dict[str, str] = {}
-    with contextlib.ExitStack() as stack:
-        trials = []
-        for database in settings.databases:
-            tell(f"{DATABASES[database]}: making repositories, warming {len(_LETTERS)} peers.")
-            folder = settings.work_dir / f"overhead-{database}"
-            trials.append(stack.enter_context(open_trial(folder, database, _LETTERS, 1, detectors)))
-            versions |= trials[-1].site.versions
+    for trial in trials:
+        trial.warm("cde", sizes.detectors[:2])
+    for number in range(sizes.repetitions):
         for trial in trials:
-            for letter in "cde":
-                trial.measure(letter, trial.camera.take(detectors[:2]))
-        for number in range(repetitions):
-            for trial in trials:
-                tell(f"{trial.where}: repetition {number + 1} of {repetitions}.")
-                _repeat(trial, detectors[: sizes.stream], found)
-        for trial in trials:
-            tell(f"{trial.where}: {sizes.idle} files one by one.")
-            rows.append(_idle(trial, detectors[: sizes.idle], sizes.pause))
-        payload = _payload(trials[0].camera.take(detectors[:20]))
-        names = {letter: peer.name for letter, peer in trials[0].peers.items()}
-        where = [trial.where for trial in trials]
-    rows = [
-        *(found[place, letter].row(names[letter], place) for place in where for letter in _LETTERS),
-        *rows,
-        Row(what="reading a raw, in each of them", columns={"CPU per detector": payload}),
-    ]
+            tell(f"{trial.where}: repetition {number + 1} of {sizes.repetitions}.")
+            _repeat(trial, sizes.detectors[: sizes.stream], found)
+    idle = []
+    for trial in trials:
+        tell(f"{trial.where}: {sizes.idle} files one by one.")
+        idle.append(_idle(trial, sizes.detectors[: sizes.idle], sizes.pause))
+    payload = _payload(trials[0].camera.take(sizes.detectors[:20]))
+    names = {letter: peer.name for letter, peer in trials[0].peers.items()}
+    where = [trial.where for trial in trials]
     return Findings(
-        rows=tuple(rows),
-        goals=tuple(goal for place in where for goal in _goals(place, found, rows)),
-        notes=(
-            f"Per detector: {sizes.stream} raws of an exposure are there at once, for one worker; (a) gets one. "
-            "The clock stops when another process has read the last output.",
-            "Raws are registered before the clock starts for (a), (c) and (d); (e) registers them within it.",
-            f"Idle worker: {sizes.idle} raws of an exposure, {sizes.pause:g} s apart, file closed to task start; "
-            "the first, whose header is translated and whose visit is defined, is among them.",
+        rows=(
+            *(found[place, letter].row(names[letter], place) for place in where for letter in _LETTERS),
+            *idle,
+            Row(what="reading a raw, in each of them", columns={"CPU per detector": payload}),
         ),
-        settings={"repetitions": str(repetitions), "workers": "1", "detectors": str(sizes.stream)},
-        versions=versions,
+        goals=tuple(goal for row in idle for goal in _goals(row, found)),
+        notes=_notes(sizes),
+        settings={
+            "repetitions": str(sizes.repetitions),
+            "workers": "1",
+            "detectors": str(sizes.stream),
+        },
+        versions={name: version for trial in trials for name, version in trial.site.versions.items()},
     )
 
 
@@ -161,10 +169,10 @@ def _payload(raws: Sequence[TinyRaw]) -> Series:
     return _milliseconds(seconds[1:])
 
 
-def _goals(where: str, found: Mapping[tuple[str, str], _Found], rows: Sequence[Row]) -> list[Goal]:
+def _goals(idle: Row, found: Mapping[tuple[str, str], _Found]) -> list[Goal]:
+    where = idle.where
     ours = found[where, "e"].per_detector.median
-    idle = next(row.columns for row in rows if row.what == _IDLE and row.where == where)
-    p50, p99 = (series.median for series in idle.values())
+    p50, p99 = (series.median for series in idle.columns.values())
     return [
         Goal(name=f"file closed to task start, p50, {where}", bound="most", target=10, value=p50, unit="ms"),
         Goal(name=f"file closed to task start, p99, {where}", bound="most", target=50, value=p99, unit="ms"),
@@ -179,6 +187,22 @@ def _goals(where: str, found: Mapping[tuple[str, str], _Found], rows: Sequence[R
             for letter, target in (("c", 10), ("d", 10), ("a", 100))
         ),
     ]
+
+
+def _notes(sizes: Sizes) -> tuple[str, ...]:
+    """Return what a reader must know."""
+    stream = (
+        f"Per detector: {sizes.stream} raws of an exposure at once, for one worker; (a) gets one. The clock "
+        "stops when another process has read the last output."
+    )
+    registered = (
+        "Raws are registered before the clock starts for (a), (c) and (d); (e) registers them within it."
+    )
+    idle = (
+        f"Idle worker: {sizes.idle} raws of an exposure, {sizes.pause:g} s apart, from file closed to task "
+        "start; the first, whose header is translated and whose visit is defined, is among them."
+    )
+    return stream, registered, idle
 
 
 def _milliseconds(seconds: Sequence[float]) -> Series:

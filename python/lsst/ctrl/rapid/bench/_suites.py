@@ -31,10 +31,20 @@ class Suite:
     """Something that can be measured.
 
     Its module, ``_suite_NAME``, is imported when it is run.
+
+    Attributes
+    ----------
+    name
+        What it is called.
+    title
+        What it measures.
+    keeps
+        Whether it takes up what it finds in its folder: what takes long to make is made once.
     """
 
     name: str
     title: str
+    keeps: bool = False
 
     def run(self, settings: SuiteSettings, tell: Tell) -> Findings:
         """Measure.
@@ -70,7 +80,7 @@ SUITES: Mapping[str, Suite] = {
         Suite("burst", "A whole focal plane at once"),
         Suite("commit", "Datasets registered per second"),
         Suite("summit", "Full-size raws through pipelines/summit.yaml"),
-        Suite("scale", "More detectors, more datasets in the registry, more workers"),
+        Suite("scale", "More detectors, more datasets in the registry, more workers", keeps=True),
         Suite("warmup", "From the start to the first task, and from a worker's death to its replacement"),
         Suite("floor", "What nothing can beat here: read, copy, calculate, write"),
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ("DATABASES", "Measured", "Trial", "open_trial")
+__all__ = ("DATABASES", "Measured", "Trial", "open_trial", "open_trials")
 
 import contextlib
 import time
@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ._cpu import cpu_seconds
-from ._model import Database
+from ._model import Database, SuiteSettings, Tell
 from ._observer import Observer
 from ._peers import (
     ColdPipetaskPeer,
@@ -66,12 +66,17 @@ class Trial:
         self.site = site
         self.camera = camera
         self.peers = peers
-        self._observer = observer
+        self.observer = observer
 
     @property
     def where(self) -> str:
         """What the database is called in tables."""
         return DATABASES[self.site.database]
+
+    def warm(self, letters: str, detectors: Sequence[int]) -> None:
+        """Have peers process an exposure that does not count: what is done once is done then."""
+        for letter in letters:
+            self.measure(letter, self.camera.take(detectors))
 
     def measure(self, letter: str, raws: Sequence[TinyRaw]) -> Measured:
         """Have a peer process an exposure; its outputs are read and checked by somebody else.
@@ -93,9 +98,9 @@ class Trial:
         cpu = self._cpu(peer)
         started = time.monotonic()
         run = peer.process(given)
-        ended = self._observer.read(peer.repository, run, raws)
+        ended = self.observer.read(peer.repository, run, raws)
         measured = Measured(len(raws), ended - started, self._cpu(peer) - cpu)
-        self._observer.check(peer.repository, run, raws)
+        self.observer.check(peer.repository, run, raws)
         return measured
 
     def _cpu(self, peer: Peer) -> float:
@@ -143,6 +148,32 @@ def open_trial(
             peer.start()
         observer.start([peer.repository for peer in peers.values()])
         yield Trial(site, TinyCamera(folder / "raws"), peers, observer)
+
+
+@contextlib.contextmanager
+def open_trials(
+    settings: SuiteSettings, name: str, letters: str, workers: int, detectors: Sequence[int], tell: Tell
+) -> Iterator[list[Trial]]:
+    """Make peers in each database that was asked for; see `open_trial`.
+
+    Parameters
+    ----------
+    settings
+        What was asked for.
+    name
+        Of the suite.
+    letters, workers, detectors
+        As for `open_trial`.
+    tell
+        Takes a line on each thing that is done.
+    """
+    with contextlib.ExitStack() as stack:
+        trials = []
+        for database in settings.databases:
+            tell(f"{DATABASES[database]}: making repositories, warming {len(letters)} peers.")
+            folder = settings.work_dir / f"{name}-{database}"
+            trials.append(stack.enter_context(open_trial(folder, database, letters, workers, detectors)))
+        yield trials
 
 
 def _make(letter: str, site: Site, local: Site, workers: int) -> Peer:

@@ -9,26 +9,26 @@ from typing import ClassVar
 import numpy as np
 import numpy.typing as npt
 
-import lsst.pipe.base as pb
-import lsst.pipe.base.connectionTypes as ct
+from lsst.pipe.base import PipelineTask, PipelineTaskConfig, PipelineTaskConnections, Struct
+from lsst.pipe.base.connectionTypes import Input, Output, PrerequisiteInput
 
 from ..instruments import RAW_STORAGE_CLASS, RawImage
 
 _DETECTOR = ("instrument", "exposure", "detector")
 
 
-class TinyImageConnections(pb.PipelineTaskConnections, dimensions=_DETECTOR):  # type: ignore[misc]
+class TinyImageConnections(PipelineTaskConnections, dimensions=_DETECTOR):
     """What `TinyImageTask` reads and writes."""
 
-    raw = ct.Input(name="raw", storageClass=RAW_STORAGE_CLASS, dimensions=_DETECTOR, doc="Raw.")
-    bias = ct.PrerequisiteInput(
+    raw = Input(name="raw", storageClass=RAW_STORAGE_CLASS, dimensions=_DETECTOR, doc="Raw.")
+    bias = PrerequisiteInput(
         name="tiny_bias",
         storageClass="NumpyArray",
         dimensions=("instrument", "detector"),
         isCalibration=True,
         doc="Level to subtract, ADU; one number for each amplifier.",
     )
-    image = ct.Output(
+    image = Output(
         name="tiny_image",
         storageClass="NumpyArray",
         dimensions=_DETECTOR,
@@ -36,17 +36,17 @@ class TinyImageConnections(pb.PipelineTaskConnections, dimensions=_DETECTOR):  #
     )
 
 
-class TinyImageConfig(pb.PipelineTaskConfig, pipelineConnections=TinyImageConnections):  # type: ignore[call-arg, misc]
+class TinyImageConfig(PipelineTaskConfig, pipelineConnections=TinyImageConnections):
     """Nothing can be configured."""
 
 
-class TinyImageTask(pb.PipelineTask):  # type: ignore[misc]
+class TinyImageTask(PipelineTask):
     """Makes an image of one pixel for each amplifier."""
 
     ConfigClass: ClassVar = TinyImageConfig
     _DefaultName: ClassVar = "tinyImage"
 
-    def run(self, raw: RawImage, bias: npt.NDArray[np.float32]) -> pb.Struct:
+    def run(self, raw: RawImage, bias: npt.NDArray[np.float32]) -> Struct:
         """Return the image.
 
         Parameters
@@ -57,14 +57,14 @@ class TinyImageTask(pb.PipelineTask):  # type: ignore[misc]
             Level of each amplifier, ADU.
         """
         means = [segment.array.mean() for segment in raw.segments]
-        return pb.Struct(image=np.array(means, np.float32) - bias)
+        return Struct(image=np.array(means, np.float32) - bias)
 
 
-class TinyStatisticsConnections(pb.PipelineTaskConnections, dimensions=_DETECTOR):  # type: ignore[misc]
+class TinyStatisticsConnections(PipelineTaskConnections, dimensions=_DETECTOR):
     """What `TinyStatisticsTask` reads and writes."""
 
-    image = ct.Input(name="tiny_image", storageClass="NumpyArray", dimensions=_DETECTOR, doc="Image.")
-    statistics = ct.Output(
+    image = Input(name="tiny_image", storageClass="NumpyArray", dimensions=_DETECTOR, doc="Image.")
+    statistics = Output(
         name="tiny_statistics",
         storageClass="StructuredDataDict",
         dimensions=_DETECTOR,
@@ -73,19 +73,19 @@ class TinyStatisticsConnections(pb.PipelineTaskConnections, dimensions=_DETECTOR
 
 
 class TinyStatisticsConfig(
-    pb.PipelineTaskConfig,  # type: ignore[misc]
-    pipelineConnections=TinyStatisticsConnections,  # type: ignore[call-arg]
+    PipelineTaskConfig,
+    pipelineConnections=TinyStatisticsConnections,
 ):
     """Nothing can be configured."""
 
 
-class TinyStatisticsTask(pb.PipelineTask):  # type: ignore[misc]
+class TinyStatisticsTask(PipelineTask):
     """Describes the image by two numbers."""
 
     ConfigClass: ClassVar = TinyStatisticsConfig
     _DefaultName: ClassVar = "tinyStatistics"
 
-    def run(self, image: npt.NDArray[np.float32]) -> pb.Struct:
+    def run(self, image: npt.NDArray[np.float32]) -> Struct:
         """Return the statistics.
 
         Parameters
@@ -93,4 +93,4 @@ class TinyStatisticsTask(pb.PipelineTask):  # type: ignore[misc]
         image
             The image.
         """
-        return pb.Struct(statistics={"mean": float(image.mean()), "std": float(image.std())})
+        return Struct(statistics={"mean": float(image.mean()), "std": float(image.std())})

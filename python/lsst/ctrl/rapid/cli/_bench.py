@@ -130,7 +130,7 @@ def _folder(work_dir: Path | None, suite: str) -> Iterator[Path]:
             yield Path(temporary)
         return
     folder = work_dir.absolute() / suite
-    if folder.is_dir() and any(folder.iterdir()):
+    if folder.is_dir() and any(folder.iterdir()) and not SUITES[suite].keeps:
         raise InputError(f"{folder}: there are files of an earlier measurement; remove it, or name another.")
     folder.mkdir(parents=True, exist_ok=True)
     yield folder

@@ -5,13 +5,15 @@ from __future__ import annotations
 from .._startup import uncollected
 
 with uncollected():
-    # Upstream imports these at the first table, plot or upload.
-    import matplotlib.backends.backend_agg  # noqa: F401
+    # Upstream imports these at the first table, plot, upload, log or configuration.
     import pandas  # noqa: F401
     import requests  # noqa: F401
+    from matplotlib.backends import backend_agg  # noqa: F401
 
     from lsst.daf.butler.delegates import arrowtable  # noqa: F401
-    from lsst.daf.butler.formatters import parquet  # noqa: F401
+    from lsst.daf.butler.formatters import json, logs, parquet, typeless, yaml  # noqa: F401
+    from lsst.daf.butler.formatters.matplotlib import MatplotlibFormatter  # noqa: F401
+    from lsst.pipe.base.formatters import pexConfig  # noqa: F401
 
     from .. import channels, engine  # noqa: F401
     from . import _simulate  # noqa: F401

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 __all__ = ("main", "start_logging")
 
+import contextlib
 import importlib
 import logging
 from typing import Any, override
@@ -11,7 +12,7 @@ from typing import Any, override
 import click
 
 from .. import __version__
-from .._startup import start_fork_server, uncollected
+from .._startup import fork_server_from_here, start_fork_server, uncollected, worker_environment
 from ..model import InputError
 
 _COMMANDS = {
@@ -29,10 +30,19 @@ _COMMANDS = {
 }
 _FORKING = {"run", "run-graph"}
 """Commands that start workers."""
+_PRELOAD = f"{__package__}._forked"
 
 
 class _Lazy(click.Group):
     """A group that imports a command only when it is used, so that ``--help`` is quick."""
+
+    _is_program = False
+
+    @override
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Be the program of this process, not something that another program calls."""
+        self._is_program = True
+        return super().__call__(*args, **kwargs)
 
     @override
     def list_commands(self, ctx: click.Context) -> list[str]:
@@ -50,12 +60,17 @@ class _Lazy(click.Group):
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        """Import the command; what its workers need is imported at the same time, in another process."""
-        forking = args[0] in _FORKING and not {"-h", "--help"} & set(args)
-        if forking and not ctx.resilient_parsing:
-            start_fork_server([f"{__package__}._forked"])
-        with uncollected():
-            return super().resolve_command(ctx, args)
+        """Import the command, and have its workers forked from what is imported."""
+        forking = args[0] in _FORKING and not {"-h", "--help"} & set(args) and not ctx.resilient_parsing
+        if forking and not self._is_program:
+            start_fork_server([_PRELOAD])
+            forking = False
+        with uncollected(), worker_environment() if forking else contextlib.nullcontext():
+            found = super().resolve_command(ctx, args)
+            if forking:
+                importlib.import_module("lsst.ctrl.rapid.channels")
+                fork_server_from_here([_PRELOAD])
+            return found
 
     @override
     def invoke(self, ctx: click.Context) -> Any:

@@ -5,6 +5,7 @@ from __future__ import annotations
 __all__ = ("Registrar", "outcome_dataset_type")
 
 import logging
+import sys
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from types import TracebackType
@@ -23,6 +24,7 @@ from lsst.daf.butler.datastore.record_data import DatastoreRecordData
 from lsst.daf.butler.direct_butler import DirectButler
 from lsst.daf.butler.registry import ConflictingDefinitionError, MissingCollectionError
 from lsst.pipe.base.pipeline_graph import PipelineGraph
+from lsst.utils.packages import Packages
 
 from ..datastore import LocalWriter, open_datastore
 from ..model import OutcomeRecord
@@ -117,6 +119,7 @@ class Registrar:
         self._output = output
         self._publish = frozenset(publish)
         self._runs: set[str] = set()
+        self._versions: tuple[frozenset[str], Packages] | None = None
         self._synced: set[tuple[str, tuple[object, ...]]] = set()
         self._register_dataset_types()
         self._trim_output()
@@ -170,11 +173,17 @@ class Registrar:
         ]
 
     def _register_dataset_types(self) -> None:
+        """Register the dataset types that are not; each asks the registry several times."""
+        registry = self._butler.registry
+        there = {dataset_type.name: dataset_type for dataset_type in registry.queryDatasetTypes()}
+        wanted = [*self._outcomes.values(), pipeline_dataset_type(self._butler.dimensions)]
         for pipeline in self._pipelines.values():
-            pipeline.graph.register_dataset_types(self._butler)
-        for dataset_type in self._outcomes.values():
-            self._butler.registry.registerDatasetType(dataset_type)
-        self._butler.registry.registerDatasetType(pipeline_dataset_type(self._butler.dimensions))
+            wanted.append(pipeline.graph.packages_dataset_type)
+            wanted += (node.dataset_type for node in pipeline.graph.dataset_types.values())
+        for dataset_type in wanted:
+            if there.get(dataset_type.name) != dataset_type:
+                registry.registerDatasetType(dataset_type)
+                there[dataset_type.name] = dataset_type
 
     def _sync_records(self, items: Iterable[RunItem | RawItem | ShardItem]) -> None:
         """Register the dimension records of exposures that this process has not registered yet."""
@@ -213,10 +222,20 @@ class Registrar:
 
         Those that matter are in the RUN's name; no night ends because another package was updated.
         """
+        if self._butler.find_dataset(graph.packages_dataset_type, collections=run) is None:
+            writer.put(self._packages(), graph.packages_dataset_type)
+            return
         try:
             graph.write_packages(writer)
         except ConflictingDefinitionError as err:
             _LOG.warning("RUN %s was begun with other versions, which stay on record: %s", run, err)
+
+    def _packages(self) -> Packages:
+        """Return the versions of what is imported; finding them out reads the files of every package."""
+        imported = frozenset(name.partition(".")[0] for name in tuple(sys.modules))
+        if self._versions is None or self._versions[0] != imported:
+            self._versions = imported, Packages.fromSystem()
+        return self._versions[1]
 
     def _init_inputs(self, item: RunItem) -> tuple[tuple[DatasetMessage, ...], RecordsMessage]:
         """Find what the tasks of a RUN are constructed with: made with it, or in the input collections."""

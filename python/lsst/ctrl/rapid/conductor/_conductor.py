@@ -5,11 +5,13 @@ from __future__ import annotations
 __all__ = ("Conductor", "Dispatch", "Give")
 
 import dataclasses
+import heapq
+import itertools
 import math
 from collections.abc import Mapping, Sequence
 
 from ..model import Shard
-from ._progress import RAW, ExposureProgress, GroupProgress, Place, Progress, State, StepRule
+from ._progress import RAW, ExposureProgress, GroupProgress, Place, Progress, State, StepRule, Turn
 
 _NOT_YET_KNOWN = -math.inf
 """Newness of an exposure of which only shards that ended in an earlier run were told."""
@@ -74,6 +76,8 @@ class Conductor:
         self._groups: dict[Place, GroupProgress] = {}
         self._group_of: dict[Place, Place] = {}
         self._active: dict[Place, Progress] = {}
+        self._turns: list[tuple[Turn, Place]] = []
+        self._entered = itertools.count()
         self._workers: set[str] = set()
         self._free: dict[str, None] = {}
         self._running: dict[Shard, str] = {}
@@ -133,17 +137,19 @@ class Conductor:
         """
         found = self._exposure(pipeline, instrument, exposure, now, newness)
         found.arrived.add(detector)
-        self._active[found.place] = found
+        self._enter(found)
         if any(rule.per_group for rule in self._steps[pipeline]):
             whole = self._group(pipeline, instrument, group, group_size)
             whole.join(found)
             self._group_of[found.place] = whole.place
-            self._active[whole.place] = whole
-        return self._advance(found, now)
+            self._enter(whole)
+        return self._advance(found, now, detector)
 
     def committed(self, shard: Shard, now: float) -> Sequence[Shard]:
         """What a shard made is in the registry, or never will be; returns the shards that this made ready."""
         if shard.group is not None:
+            if (whole := self._groups.get((shard.instrument, shard.group))) is not None:
+                whole.committed.add((shard.step, shard.detector))
             return []
         return self._note_commit(shard.instrument, shard.exposure, shard.step, shard.detector, now)
 
@@ -156,6 +162,7 @@ class Conductor:
         if shard.group is not None:
             whole = self._group(shard.pipeline, shard.instrument, shard.group, 1)
             whole.states[shard.step, shard.detector] = State.FAILED if failed else State.DONE
+            whole.committed.add((shard.step, shard.detector))
             return
         found = self._exposure(shard.pipeline, shard.instrument, shard.exposure, now, _NOT_YET_KNOWN)
         if shard.detector is not None:
@@ -181,7 +188,7 @@ class Conductor:
         del self._running[shard]
         attempt = self._tries[shard]
         if attempt < self._attempts:
-            self._progress(shard).make_ready(shard)
+            self._make_ready(self._progress(shard), shard)
             return []
         self._given_up.append(Give(shard, f"{reason} (attempt {attempt} of {self._attempts})", attempt))
         return self._end(shard, State.FAILED, now)
@@ -205,6 +212,34 @@ class Conductor:
     def drain(self) -> None:
         """Dispatch nothing more; what runs may end."""
         self._draining = True
+
+    def forget(self, instrument: str, exposure: int) -> Sequence[int] | None:
+        """Forget an exposure, with those of its group: what became of it is in the registry.
+
+        Whoever tells of it again must first tell what ended of it, by `already_ended`, as after a restart.
+
+        Returns
+        -------
+        forgotten
+            The exposures that are forgotten, this one included; `None` if something of them is still to be
+            done or to be committed, and nothing was forgotten.
+        """
+        place = (instrument, exposure)
+        group = self._group_of.get(place)
+        whole = None if group is None else self._groups[group]
+        found: list[Progress] = [self._exposures[place]] if place in self._exposures else []
+        if whole is not None:
+            found = [*whole.members.values(), whole]
+        if not all(one.place not in self._active and one.is_settled for one in found):
+            return None
+        forgotten = [exposure] if whole is None else list(whole.members)
+        for number in forgotten:
+            self._exposures.pop((instrument, number), None)
+            self._group_of.pop((instrument, number), None)
+            self._expected_of.pop((instrument, number), None)
+        if whole is not None:
+            del self._groups[whole.place]
+        return forgotten
 
     # Decisions
 
@@ -326,29 +361,36 @@ class Conductor:
         found.committed.add((step, detector))
         if not any(rule.needs_commit for rule in self._steps[found.pipeline]):
             return []
-        return self._advance(found, now)
+        return self._advance(found, now, detector)
 
     def _end(self, shard: Shard, state: State, now: float) -> Sequence[Shard]:
         found = self._progress(shard)
         found.states[shard.step, shard.detector] = state
         self._tries.pop(shard, None)
-        return self._advance(found, now)
+        return self._advance(found, now, shard.detector)
 
-    def _advance(self, found: Progress, now: float) -> list[Shard]:
-        """Open what gates can be opened of an exposure and its group; returns the shards behind them."""
-        ready = self._open_gates_of(found, now)
+    def _advance(self, found: Progress, now: float, detector: int | None = None) -> list[Shard]:
+        """Open what gates can be opened of an exposure and its group; returns the shards behind them.
+
+        Where only a detector of an exposure has news, others of it wait for the same as before.
+        """
+        concerned = None if detector is None or isinstance(found, GroupProgress) else [detector]
+        ready = self._open_gates_of(found, now, concerned)
         group = self._group_of.get(found.place)
         if group is not None:
             ready += self._open_gates_of(self._groups[group], now)
         return ready
 
-    def _open_gates_of(self, found: Progress, now: float) -> list[Shard]:
+    def _open_gates_of(
+        self, found: Progress, now: float, detectors: Sequence[int] | None = None
+    ) -> list[Shard]:
         ready: list[Shard] = []
+        concerned = sorted(found.arrived) if detectors is None else detectors
         moved = True
         while moved:
             moved = False
             for rule in found.rules:
-                for detector in sorted(found.arrived) if rule.per_detector else [None]:
+                for detector in concerned if rule.per_detector else [None]:
                     known = (rule.label, detector) in found.states
                     if known or not found.gate_is_open(rule, detector, now):
                         continue
@@ -358,16 +400,42 @@ class Conductor:
                         self._given_up.append(Give(shard, "an earlier step failed", 0))
                         moved = True
                     else:
-                        found.make_ready(shard)
+                        self._make_ready(found, shard)
                         ready.append(shard)
         if found.finished:
             self._active.pop(found.place, None)
         return ready
 
+    def _enter(self, found: Progress) -> None:
+        """Have something to be done with an exposure or a group; those of one newness in order of entry."""
+        if found.place not in self._active:
+            self._active[found.place] = found
+            found.entered = next(self._entered)
+        elif found.ready:
+            self._queue(found)
+
+    def _make_ready(self, found: Progress, shard: Shard) -> None:
+        found.make_ready(shard)
+        self._queue(found)
+
+    def _queue(self, found: Progress) -> None:
+        """Have a turn for an exposure or a group with work; an earlier one is void if it has changed."""
+        if found.turn != found.queued:
+            found.queued = found.turn
+            heapq.heappush(self._turns, (found.turn, found.place))
+
     def _newest_with_work(self) -> Progress | None:
-        return max(
-            (found for found in self._active.values() if found.ready), key=lambda f: f.newness, default=None
-        )
+        """Return whose turn it is: however much waits, without looking at all of it."""
+        while self._turns:
+            turn, place = self._turns[0]
+            found = self._active.get(place)
+            valid = found is not None and found.queued == turn
+            if found is not None and valid and found.ready:
+                return found
+            heapq.heappop(self._turns)
+            if found is not None and valid:
+                found.queued = None
+        return None
 
     def _place(self, found: Progress) -> tuple[Shard, str]:
         """Return an exposure's next shard and its worker: gathers, then detectors that free workers know."""

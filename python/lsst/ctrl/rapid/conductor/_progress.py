@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ("ExposureProgress", "GroupProgress", "Place", "Progress", "State", "StepRule")
+__all__ = ("ExposureProgress", "GroupProgress", "Place", "Progress", "State", "StepRule", "Turn")
 
 import abc
 import dataclasses
@@ -13,6 +13,9 @@ from ..model import Shard
 
 type Place = tuple[str, int | str]
 """An exposure or a group: instrument, and number or name."""
+
+type Turn = tuple[float, int]
+"""Whose turn is the least is next: the newest, of these what was entered first."""
 
 RAW = ""
 """Stands for the raw among the steps whose products are committed."""
@@ -70,6 +73,14 @@ class Progress(abc.ABC):
         self.arrived: set[int] = set()
         self.states: dict[tuple[str, int | None], State] = {}
         self.ready: dict[Shard, None] = {}
+        self.committed: set[tuple[str, int | None]] = set()
+        self.entered = 0
+        self.queued: Turn | None = None
+
+    @property
+    def turn(self) -> Turn:
+        """When it is its turn, compared with others."""
+        return -self.newness, self.entered
 
     @property
     @abc.abstractmethod
@@ -105,12 +116,20 @@ class Progress(abc.ABC):
     @property
     def finished(self) -> bool:
         """Whether nothing is left to do for what has come so far."""
+        wanted = sum(len(self.arrived) if rule.per_detector else 1 for rule in self.rules)
+        if self.ready or len(self.states) < wanted:
+            return False
         known = all(
             (rule.label, detector) in self.states
             for rule in self.rules
             for detector in (self.arrived if rule.per_detector else [None])
         )
-        return known and not self.ready and all(state.ended for state in self.states.values())
+        return known and all(state.ended for state in self.states.values())
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether everything that has ended is in the registry, or never will be."""
+        return self.states.keys() <= self.committed
 
     @property
     def waits(self) -> bool:
@@ -138,7 +157,6 @@ class ExposureProgress(Progress):
         )
         self.exposure = exposure
         self.expected = expected
-        self.committed: set[tuple[str, int | None]] = set()
         self._by_label = {rule.label: rule for rule in self.rules}
 
     @property

@@ -46,6 +46,8 @@ _DASK_CONFIG = {
     "distributed.worker.profile.enabled": False,
     "distributed.scheduler.work-stealing": False,
     "distributed.scheduler.allowed-failures": 1_000_000,
+    # It would look at each process a hundred times a second, for a dashboard that there is not.
+    "distributed.worker.profile.enabled": False,
     "distributed.worker.daemon": True,
     # A replaced worker is warm at once, too.
     "distributed.worker.multiprocessing-method": "forkserver",
@@ -99,8 +101,8 @@ class WorkerPool:
         self._tasks: set[asyncio.Task[None]] = set()
         self._closing = False
 
-    async def start(self) -> None:
-        """Start the workers; `on_ready` tells when each is warm."""
+    async def open(self) -> None:
+        """Start the processes; they do nothing until `warm`."""
         self._stack.enter_context(dask.config.set(_DASK_CONFIG))
         get_mp_context()  # it sets modules of its own, once; ours must come after
         start_fork_server([__package__])
@@ -126,6 +128,10 @@ class WorkerPool:
         self._client = client
         self._nannies = cluster.workers
         await client.register_plugin(_Separate(), name="separate")
+
+    async def warm(self) -> None:
+        """Begin to warm the workers; `on_ready` tells when each can take a shard."""
+        client = self._client
         client.subscribe_topic("all", self._on_event)
         known = await client.scheduler.identity(n_workers=-1)
         for address in known["workers"]:

@@ -198,7 +198,8 @@ class Workers:
     async def _live(self) -> None:
         """Start the pool and end it in one task, whose context Dask's client changes and restores."""
         try:
-            await self._pool.start()
+            await self._pool.open()
+            await self._pool.warm()
             self._started.set_result(None)
             await self._closing.wait()
         finally:

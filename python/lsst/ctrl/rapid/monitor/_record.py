@@ -23,6 +23,7 @@ from ..model import (
     Times,
 )
 from ._free import FreeWorkerClock
+from ._shelf import ShardShelf
 
 
 class RunFacts(Model):
@@ -45,31 +46,34 @@ class RunRecord:
     ----------
     facts
         What is known from the start.
+    folder
+        Where a file may be made for what memory need not hold; it has no name, and goes with the process.
     """
 
-    def __init__(self, facts: RunFacts) -> None:
+    def __init__(self, facts: RunFacts, folder: Path | None = None) -> None:
         self.facts = facts
         self.clock = FreeWorkerClock()
         self.warm_up_seconds = 0.0
         self._missing: dict[tuple[str, int], int] = {}
         self.runs: list[str] = []
-        self._shards: dict[Shard, ShardReport] = {}
+        self._shards = ShardShelf(folder)
         self._refused: list[RefusedFile] = []
 
     def ended(self, shard: Shard, report: ShardReport) -> None:
         """Remember how a shard ended, replacing what was remembered of it before."""
-        self._shards[shard] = report
+        self._shards.put(shard, report)
 
     def shard(self, shard: Shard) -> ShardReport:
-        """Return how a shard ended."""
-        return self._shards[shard]
+        """Return how a shard ended that is not registered, or has just been."""
+        found = self._shards.get(shard)
+        assert found is not None, "It has ended, not long ago."
+        return found
 
     def published(self, shard: Shard, when: float) -> None:
         """Remember when a shard's products were published."""
         if (found := self._shards.get(shard)) is not None:
-            self._shards[shard] = found.model_copy(
-                update={"times": found.times.model_copy(update={"published": when})}
-            )
+            times = found.times.model_copy(update={"published": when})
+            self._shards.put(shard, found.model_copy(update={"times": times}))
 
     def count_missing(self, shard: Shard, missing: Collection[int]) -> None:
         """Remember which expected detectors an exposure's gather went without."""
@@ -87,7 +91,7 @@ class RunRecord:
     @property
     def outcomes(self) -> Mapping[Outcome, int]:
         """Number of shards by outcome so far."""
-        return Counter(report.outcome for report in self._shards.values())
+        return Counter(report.outcome for report in self._shards.all().values())
 
     def overhead(self, times: Times) -> OverheadParts | None:
         """Return where the time until a shard's start went, in parts that add up."""
@@ -101,14 +105,16 @@ class RunRecord:
 
     def report(self, *, ended: float, interrupted: bool) -> Report:
         """Return the report."""
-        shards = tuple(report for _, report in sorted(self._shards.items(), key=_by_time))
+        ended_shards = self._shards.all()
+        shards = tuple(report for _, report in sorted(ended_shards.items(), key=_by_time))
+        outcomes = Counter(report.outcome for report in shards)
         first = [shard for shard in shards if "detector" in shard.data_id and shard.overhead is not None]
         committed = [
             1e3 * (shard.times.committed - shard.times.file_closed)
             for shard in first
             if shard.times.committed is not None and shard.times.file_closed is not None
         ]
-        exposures = {(shard.instrument, number) for shard in self._shards for number in shard.exposures}
+        exposures = {(shard.instrument, number) for shard in ended_shards for number in shard.exposures}
         parts = [shard.overhead for shard in first if shard.overhead is not None]
         return Report(
             **self.facts.model_dump(exclude={"started"}),
@@ -118,11 +124,7 @@ class RunRecord:
             interrupted=interrupted,
             summary=Summary(
                 exposures=len(exposures),
-                shards={
-                    outcome: self.outcomes.get(outcome, 0)
-                    for outcome in Outcome
-                    if outcome != Outcome.REFUSED
-                },
+                shards={o: outcomes.get(o, 0) for o in Outcome if o != Outcome.REFUSED},
                 missing=sum(self._missing.values()),
                 refused_files=len(self._refused),
                 datasets_committed=sum(shard.datasets for shard in shards),

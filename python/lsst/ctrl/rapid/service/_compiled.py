@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ("CompiledRun", "EndedBefore", "compile_run")
+__all__ = ("CompiledRun", "compile_run")
 
 import dataclasses
 import logging
@@ -11,69 +11,26 @@ from collections.abc import Mapping, Sequence
 from lsst.daf.butler import (
     Butler,
     CollectionType,
-    DataCoordinate,
-    DatasetRef,
     DatasetType,
     MissingDatasetTypeError,
 )
 from lsst.daf.butler.registry import MissingCollectionError
 
-from ..commit import outcome_dataset_type
 from ..ingest import Raw, default_inputs, open_raw, registered_instruments
-from ..model import InputError, Outcome, RapidFile, Shard, ShardKey, load_rapid_file
+from ..model import InputError, RapidFile, load_rapid_file
 from ..plan import (
     CompiledPipeline,
-    InputKind,
     PipelineSource,
     Planner,
     RecordStore,
     Selector,
-    Step,
     compile_pipeline,
 )
-from ._inputs import CalibrationTable, Products
+from ._ended import EndedBefore
+from ._inputs import CalibrationTable
 from ._settings import RunSettings
 
 _LOG = logging.getLogger(__name__)
-
-
-@dataclasses.dataclass(frozen=True)
-class EndedBefore:
-    """What earlier runs ended.
-
-    Attributes
-    ----------
-    ended
-        The RUN of each shard that was done or failed: it is not run again.
-    shed
-        The outcome of each shard that was shed: it may be run now, and its outcome is replaced then.
-    """
-
-    ended: Mapping[ShardKey, str]
-    shed: dict[ShardKey, DatasetRef]
-
-    def has_detector(self, pipeline: CompiledPipeline, instrument: str, exposure: int, detector: int) -> bool:
-        """Tell whether a detector of an exposure went through a pipeline's steps for detectors.
-
-        Where there are none, whether its exposure was gathered.
-        """
-        keys = [(step.label, instrument, exposure, detector) for step in _of_exposures(pipeline)]
-        if not keys:
-            return self.has_gathers(pipeline, instrument, exposure)
-        return all(key in self.ended for key in keys)
-
-    def was_shed(self, pipeline: CompiledPipeline, instrument: str, exposure: int, detector: int) -> bool:
-        """Tell whether a detector of an exposure was shed at a step of a pipeline."""
-        keys = [(step.label, instrument, exposure, detector) for step in _of_exposures(pipeline)]
-        return any(key in self.shed for key in keys)
-
-    def has_gathers(self, pipeline: CompiledPipeline, instrument: str, exposure: int) -> bool:
-        """Tell whether all gathers of an exposure ended."""
-        if any(step.per_group for step in pipeline.steps):
-            # Which group an exposure is of is not known here; its raws are looked at once more.
-            return False
-        gathers = [step.label for step in pipeline.steps if not step.per_detector]
-        return all((label, instrument, exposure, None) in self.ended for label in gathers)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -123,73 +80,8 @@ class CompiledRun:
         return next((pipeline for selects, pipeline in self.choices if selects(records)), None)
 
     def ended_before(self, output: str) -> EndedBefore:
-        """Return the shards that have an outcome in the repository."""
-        runs = self.butler.collections.query(f"{output}/*", collection_types=CollectionType.RUN)
-        ended: dict[ShardKey, str] = {}
-        shed: dict[ShardKey, DatasetRef] = {}
-        for step, tasks in self._steps().values():
-            outcomes = self._outcomes(step, runs)
-            ran = {key for task in tasks for key in self._ran(step, task, runs)} if outcomes else set()
-            for key, ref in outcomes.items():
-                # What left a log has run; of the others the outcome itself must be asked.
-                if key not in ran and self.butler.get(ref)["outcome"] == Outcome.SHED:
-                    shed[key] = ref
-                else:
-                    ended[key] = ref.run
-        return EndedBefore(ended, shed)
-
-    def _steps(self) -> Mapping[str, tuple[Step, set[str]]]:
-        """Return one step of each kind of outcome, and the tasks of all of this kind, over all pipelines."""
-        steps: dict[str, tuple[Step, set[str]]] = {}
-        for pipeline in self.pipelines.values():
-            for step in pipeline.steps:
-                name = outcome_dataset_type(step).name
-                steps.setdefault(name, (step, set()))[1].update(step.tasks)
-        return steps
-
-    def _outcomes(self, step: Step, runs: Sequence[str]) -> dict[ShardKey, DatasetRef]:
-        try:
-            refs = self.butler.query_datasets(
-                outcome_dataset_type(step).name, runs, find_first=False, limit=None, explain=False
-            )
-        except MissingDatasetTypeError:
-            return {}
-        return {_key(step, ref.dataId): ref for ref in refs}
-
-    def _ran(self, step: Step, task: str, runs: Sequence[str]) -> set[ShardKey]:
-        """Return the shards in which a task left a log, whatever its own dimensions are."""
-        dimensions = outcome_dataset_type(step).dimensions
-        try:
-            with self.butler.query() as query:
-                found = query.join_dataset_search(f"{task}_log", runs).data_ids(dimensions)
-                return {_key(step, data_id) for data_id in found}
-        except MissingDatasetTypeError:
-            return set()
-
-    def restore(self, shard: Shard, run: str, products: Products) -> None:
-        """Find what a shard of an earlier run made, for the later steps that are still to come."""
-        pipeline = self.pipelines[shard.pipeline]
-        made_here = set(pipeline.step(shard.step).tasks)
-        wanted = {name for step in pipeline.steps for name in step.reads(InputKind.EARLIER_STEP)}
-        for name in sorted(wanted):
-            producer = pipeline.graph.producer_of(name)
-            if producer is None or producer.label not in made_here:
-                continue
-            refs = self.butler.query_datasets(
-                name, run, data_id=dict(shard.data_id), find_first=False, limit=None, explain=False
-            )
-            products.add_refs(shard, refs, self.butler)
-
-
-def _of_exposures(pipeline: CompiledPipeline) -> list[Step]:
-    """Return the steps per detector of an exposure."""
-    return [step for step in pipeline.steps if step.per_detector and not step.per_group]
-
-
-def _key(step: Step, data_id: DataCoordinate) -> ShardKey:
-    detector = int(data_id["detector"]) if step.per_detector else None
-    of = str(data_id["group"]) if step.per_group else int(data_id["exposure"])
-    return step.label, str(data_id["instrument"]), of, detector
+        """Return what finds the shards that have an outcome in the repository."""
+        return EndedBefore(self.butler, self.instruments, list(self.pipelines.values()), output)
 
 
 def compile_run(settings: RunSettings) -> CompiledRun:

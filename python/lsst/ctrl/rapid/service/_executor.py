@@ -19,7 +19,8 @@ from ..engine import WorkerPool
 from ..ingest import Ingestor, RegisteredRaw
 from ..model import Arrival, InputError, Report, observing_day
 from ..monitor import write_report
-from ._compiled import CompiledRun, EndedBefore, compile_run
+from ._compiled import CompiledRun, compile_run
+from ._ended import EndedBefore
 from ._flow import PUBLISH, Parts, ShardFlow
 from ._intake import Intake
 from ._planning import HeadPlanner
@@ -96,11 +97,24 @@ class Executor:
             reading = stack.enter_context(ThreadPoolExecutor(1, "ingest"))
             self._phase = "reading the repository"
             compiled = await self._loop.run_in_executor(registry, compile_run, settings)
+            pool = self._pool = WorkerPool(
+                worker_setup(settings, compiled),
+                settings.workers,
+                self._worker_ready,
+                self._worker_lost,
+                self._worker_failed,
+            )
+            task = asyncio.current_task()
+            assert task is not None, "This is a coroutine."
+            # In this task's context, which Dask's client changes and, when it is closed here, restores.
+            opening = asyncio.create_task(pool.open(), context=task.get_context())
+            stack.push_async_callback(pool.close)
+            stack.push_async_callback(asyncio.wait, [opening])
             ended = await self._loop.run_in_executor(registry, compiled.ended_before, settings.output)
-            if ended.ended:
+            if ended.days:
                 _LOG.info(
-                    "%d shard(s) were done or failed in earlier runs into %s; they are left as they are.",
-                    len(ended.ended),
+                    "There are RUNs of %d day(s) below %s: what was done or failed there is left as it is.",
+                    ended.days,
                     settings.output,
                 )
             selection = (
@@ -122,19 +136,12 @@ class Executor:
             parts = self._parts = make_parts(settings, compiled, committer, ended, planner, self._started)
             if self._stopping:
                 parts.conductor.drain()
-            self._pool = WorkerPool(
-                worker_setup(settings, compiled),
-                settings.workers,
-                self._worker_ready,
-                self._worker_lost,
-                self._worker_failed,
-            )
-            self._flow = ShardFlow(parts, self._pool, self._spawn)
+            self._flow = ShardFlow(parts, pool, self._spawn)
             ingestor = Ingestor(compiled.raw, own_records(compiled))
             self._intake = Intake(parts, self._flow, ingestor, reading, registry)
             self._phase = "stopping" if self._stopping else "warming the workers"
-            stack.push_async_callback(self._pool.close)
-            await self._pool.start()
+            await opening
+            await pool.warm()
             # Not before: Dask's start changes sys.path, and a RUN lists the packages that are found along it.
             self._make_runs_of_tonight(parts)
             await asyncio.to_thread(sources.start)

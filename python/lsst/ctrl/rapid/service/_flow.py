@@ -24,7 +24,8 @@ from ..monitor import RunRecord
 from ..plan import CalibrationError, Planner, Step
 from ..publish import FolderPublisher
 from ._board import Board
-from ._compiled import CompiledRun, EndedBefore
+from ._compiled import CompiledRun
+from ._ended import EndedBefore
 from ._outbox import Outbox
 from ._planning import HeadPlan, HeadPlanner
 from ._repeat import repeat_command

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 from uuid import UUID
 
-from lsst.daf.butler import Butler, DataCoordinate, DatasetRef
+from lsst.daf.butler import Butler, DataCoordinate
 
 from ..model import Shard
 from ..plan import (
@@ -85,26 +85,30 @@ class CalibrationTable:
 
 
 class Products:
-    """Datasets that later steps of an exposure read, as they were reported by the workers."""
+    """Datasets that later steps of an exposure read, as they were reported by the workers.
 
-    def __init__(self) -> None:
+    Parameters
+    ----------
+    pipelines
+        Those of the run: what none of their steps reads of an earlier one is not kept.
+    """
+
+    def __init__(self, pipelines: Iterable[CompiledPipeline]) -> None:
+        self._read = {name for p in pipelines for s in p.steps for name in s.reads(InputKind.EARLIER_STEP)}
         self._made: dict[tuple[str, int | str], list[tuple[int | None, DatasetMessage, RecordsMessage]]] = {}
 
     def add(self, shard: Shard, outputs: Iterable[DatasetMessage], records: RecordsMessage) -> None:
-        """Remember what a shard made."""
+        """Remember what a shard made, as far as it is read later."""
+        wanted = [message for message in outputs if message.dataset_type in self._read]
+        if not wanted:
+            return
         kept = self._made.setdefault((shard.instrument, shard.group or shard.exposure), [])
         split = split_records(records)
-        kept += [(shard.detector, message, split.get(message.id, {})) for message in outputs]
+        kept += [(shard.detector, message, split.get(message.id, {})) for message in wanted]
 
     def forget(self, instrument: str, of: int | str) -> None:
         """Forget what was made of an exposure or of a group."""
         self._made.pop((instrument, of), None)
-
-    def add_refs(self, shard: Shard, refs: Iterable[DatasetRef], butler: Butler) -> None:
-        """Remember what a shard of an earlier run made."""
-        refs = list(refs)
-        exported = butler._datastore.export_records(refs)  # noqa: SLF001 -- as upstream's builder
-        self.add(shard, [DatasetMessage.of(ref) for ref in refs], records_to_message(exported))
 
     def find(self, shard: Shard, step: Step) -> tuple[list[DatasetMessage], RecordsMessage]:
         """Return what a shard reads of earlier steps: of its own detector, or of all when it is a gather."""

@@ -7,17 +7,24 @@ __all__ = ("Intake",)
 import asyncio
 import logging
 import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+
+import sqlalchemy.exc
 
 from ..arrival import FoundRaws
 from ..commit import RawItem
 from ..ingest import Ingestor, Raw, RawReady, RegisteredRaw
 from ..instruments import RefusedError
 from ..model import Arrival, Shard
+from ..plan import CompiledPipeline, is_away
+from ._ended import Ended, shards_of, still_read
 from ._flow import Parts, ShardFlow
 
 _LOG = logging.getLogger(__name__)
+
+_AWAY_SECONDS = 5.0
 
 
 class Intake:
@@ -101,9 +108,9 @@ class Intake:
         if pipeline is None or raw.detector not in expected:
             if item is not None:
                 parts.outbox.submit(item)
-            self._shed(raw, None if pipeline is None else pipeline.name)
+            await self._shed(raw, None if pipeline is None else pipeline.name)
             return
-        ended = await self._count_ended(raw, pipeline.name)
+        ended = await self._count_ended(raw, pipeline)
         if item is not None and parts.settings.transfer == "move":
             parts.outbox.defer(raw.instrument, raw.exposure, item)
         elif item is not None and not ended:
@@ -150,7 +157,7 @@ class Intake:
             raw.ref, raw.arrival.path, raw.formatter, self._parts.settings.transfer, raw.to_register
         )
 
-    async def _count_ended(self, raw: Raw, pipeline: str) -> bool:
+    async def _count_ended(self, raw: Raw, pipeline: CompiledPipeline) -> bool:
         """Tell the conductor what an earlier run ended of this detector and of its exposure.
 
         Returns
@@ -158,24 +165,50 @@ class Intake:
         ended
             Whether this detector was ended.
         """
-        parts = self._parts
+        conductor = self._parts.conductor
+        before = await self._ended(raw)
         ended = False
-        for step in parts.compiled.pipelines[pipeline].steps:
-            detector = raw.detector if step.per_detector else None
-            group = raw.group if step.per_group else None
-            shard = Shard(pipeline, step.label, raw.instrument, raw.exposure, detector, group)
-            run = parts.ended_before.ended.get(shard.key)
+        for step, shard in shards_of(pipeline, raw):
+            run = before.ended.get(shard.key)
             if run is None:
                 continue
             ended = ended or step.per_detector
-            if not parts.conductor.is_known(shard):
-                parts.conductor.already_ended(shard, failed=False, now=time.time())
-                await asyncio.get_running_loop().run_in_executor(
-                    self._registry, parts.compiled.restore, shard, run, parts.requests.products
-                )
+            if not conductor.is_known(shard):
+                conductor.already_ended(shard, failed=False, now=time.time())
+                for name in still_read(pipeline, step, before, raw):
+                    await self._restore(before, shard, run, name)
         return ended
 
-    def _shed(self, raw: Raw, pipeline: str | None) -> None:
+    async def _ended(self, raw: Raw) -> Ended:
+        """Return what earlier runs ended of a raw's exposure: nothing, from memory, of one that is new."""
+        before = self._parts.ended_before
+        if (found := before.at_hand(raw)) is not None:
+            return found
+        several = await self._ask(lambda: before.find(self._parts.compiled.butler, raw))
+        before.remember(raw.instrument, several)
+        return several[raw.exposure]
+
+    async def _restore(self, before: Ended, shard: Shard, run: str, name: str) -> None:
+        """Find what a shard of an earlier run made, for the later steps that are still to come."""
+        parts, key = self._parts, (name, run, shard.exposure if shard.group is None else shard.group)
+        if key not in before.made:
+            read = parts.ended_before.read_made
+            before.made[key] = await self._ask(lambda: read(parts.compiled.butler, shard, run, name))
+        datasets, records = before.made[key].get(shard.detector, ((), {}))
+        parts.requests.products.add(shard, datasets, records)
+
+    async def _ask[T](self, question: Callable[[], T]) -> T:
+        """Ask the repository in its thread; waits while the registry is away."""
+        while True:
+            try:
+                return await asyncio.get_running_loop().run_in_executor(self._registry, question)
+            except sqlalchemy.exc.DBAPIError as err:
+                if not is_away(err):
+                    raise
+                _LOG.warning("The registry is out of reach (%s); it is tried again.", str(err.orig).strip())
+                await asyncio.sleep(_AWAY_SECONDS)
+
+    async def _shed(self, raw: Raw, pipeline: str | None) -> None:
         """End a raw that is not to be worked on."""
         pipelines = self._parts.compiled.pipelines
         name = pipeline or next(iter(pipelines))
@@ -186,6 +219,6 @@ class Intake:
         if step is None:
             return
         shard = Shard(name, step, raw.instrument, raw.exposure, raw.detector)
-        before = self._parts.ended_before
+        before = await self._ended(raw)
         if shard.key not in before.ended and shard.key not in before.shed:
             self._flow.shed(shard, raw, reason)

@@ -6,7 +6,7 @@ __all__ = ("Requests",)
 
 import asyncio
 import functools
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 
 from lsst.daf.butler import DimensionRecord
 from lsst.utils.introspection import get_full_type_name
@@ -44,17 +44,26 @@ class Requests:
         The run.
     output
         Name of the output chain.
-    is_active
-        Tells of an exposure, by instrument and number, whether something is still to be done: then it is not
-        forgotten, however many there are.
+    forget
+        Has an exposure, by instrument and number, and those of its group forgotten, and returns which; `None`
+        if something is still to be done: then it is not forgotten, however many there are.
+    forgotten
+        Told of each exposure that was forgotten, by a raw of it, and the RUN in which its outcomes are.
     """
 
-    def __init__(self, compiled: CompiledRun, output: str, is_active: Callable[[str, int], bool]) -> None:
+    def __init__(
+        self,
+        compiled: CompiledRun,
+        output: str,
+        forget: Callable[[str, int], Sequence[int] | None],
+        forgotten: Callable[[Raw, str], None],
+    ) -> None:
         self._compiled = compiled
         self._output = output
-        self._is_active = is_active
+        self._forget = forget
+        self._forgotten = forgotten
         self._raws: dict[tuple[str, int], dict[int, Raw]] = {}
-        self.products = Products()
+        self.products = Products(compiled.pipelines.values())
         self._run_inputs: dict[str, tuple[tuple[DatasetMessage, ...], RecordsMessage]] = {}
         self._run_ready: dict[str, asyncio.Event] = {}
         self._texts: dict[int, tuple[DimensionRecord, str]] = {}
@@ -72,12 +81,20 @@ class Requests:
 
     def _forget_one(self) -> None:
         """Forget the oldest exposure with which nothing is to be done any more, when there are many."""
-        if len(self._raws) >= _EXPOSURES_KEPT:
-            oldest = next((place for place in self._raws if not self._is_active(*place)), None)
-            if oldest is not None:
-                raw = next(iter(self._raws.pop(oldest).values()))
-                self.products.forget(raw.instrument, raw.exposure)
-                self.products.forget(raw.instrument, raw.group)
+        if len(self._raws) < _EXPOSURES_KEPT:
+            return
+        for instrument, oldest in self._raws:
+            if (forgotten := self._forget(instrument, oldest)) is not None:
+                for exposure in forgotten:
+                    self._drop(instrument, exposure)
+                return
+
+    def _drop(self, instrument: str, exposure: int) -> None:
+        raw = next(iter(self._raws.pop((instrument, exposure)).values()))
+        self.products.forget(instrument, exposure)
+        self.products.forget(instrument, raw.group)
+        pipeline = self._compiled.choose(raw) or next(iter(self._compiled.pipelines.values()))
+        self._forgotten(raw, self.run_for(pipeline, raw.day_obs).run)
 
     def raws(self, shard: Shard) -> list[Raw]:
         """Return the raws of a shard that have come, of its newest exposure first."""

@@ -7,9 +7,11 @@ __all__ = ("Selection", "Sources", "select_raws")
 import asyncio
 import dataclasses
 import functools
+import itertools
 import logging
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 import sqlalchemy.exc
@@ -20,12 +22,14 @@ from ..arrival import ButlerWatch, DirectoryWatch, FoundRaws, Lookout
 from ..ingest import RegisteredRaw, check_instrument_classes, read_registered, select_registered
 from ..model import Arrival, InputError, observing_day
 from ..plan import is_away
-from ._compiled import CompiledRun, EndedBefore
+from ._compiled import CompiledRun
+from ._ended import Ended, EndedBefore
 from ._settings import RunSettings
 
 _LOG = logging.getLogger(__name__)
 
 _AWAY_SECONDS = 5.0
+_EXPOSURES_AT_ONCE = 16
 
 
 class Sources:
@@ -66,7 +70,7 @@ class Sources:
             since = settings.since or observing_day(time.time(), before=1)
             _LOG.info("Raws in the repository since day_obs %d that have no outcome are taken.", since)
             lookouts = [
-                Lookout(name, compiled.inputs, since, compiled.expected[name], self._is_ended)
+                Lookout(name, compiled.inputs, since, compiled.expected[name], self._without_ended)
                 for name in compiled.instruments
             ]
             repository = settings.repository
@@ -105,16 +109,19 @@ class Sources:
         for raw in read_registered(butler, *place, found.detectors, self._compiled.inputs, now):
             self._on_registered(raw)
 
-    def _is_ended(self, found: FoundRaws) -> bool:
-        """Tell whether raws that are there at the start need not be told: all was made of them before."""
-        place = found.instrument, found.exposure
-        expected = self._compiled.expected[found.instrument]
-        return any(
-            self._ended.has_gathers(pipeline, *place)
-            and all(self._ended.has_detector(pipeline, *place, one) for one in found.detectors & expected)
-            and all(self._ended.was_shed(pipeline, *place, one) for one in found.detectors - expected)
-            for pipeline in self._compiled.pipelines.values()
-        )
+    def _without_ended(self, butler: Butler, found: Sequence[FoundRaws]) -> Sequence[FoundRaws]:
+        """Leave out raws that need not be told: all was made of their exposure before, or they were shed."""
+        ended = read_ended(self._ended, butler, [(one.instrument, one.exposure) for one in found])
+        pipelines = self._compiled.pipelines.values()
+        left = []
+        for one in found:
+            place, expected = (one.instrument, one.exposure), self._compiled.expected[one.instrument]
+            before = ended.get(place)
+            if before is None or not before.is_whole(
+                pipelines, place, one.detectors & expected, one.detectors - expected
+            ):
+                left.append(one)
+        return left
 
 
 @dataclasses.dataclass(frozen=True)
@@ -170,14 +177,44 @@ def select_raws(settings: RunSettings, compiled: CompiledRun, ended: EndedBefore
     wanted = {place: detectors for place, detectors in wanted.items() if detectors}
     if not wanted:
         raise InputError(f"--detectors: none of these is among those that {settings.data_query!r} selects.")
-    pipelines = compiled.pipelines.values()
-    before = sum(
-        any(ended.has_detector(pipeline, *place, detector) for pipeline in pipelines)
-        for place, detectors in wanted.items()
-        for detector in detectors
-    )
+    pipelines = list(compiled.pipelines.values())
+    before, whole = 0, set()
+    for places in itertools.batched(wanted, _EXPOSURES_AT_ONCE):
+        for place, found_ended in read_ended(ended, compiled.butler, places).items():
+            before += sum(
+                any(found_ended.has_detector(pipeline, *place, detector) for pipeline in pipelines)
+                for detector in wanted[place]
+            )
+            if found_ended.is_whole(pipelines, place, wanted[place]):
+                whole.add(place)
     _LOG.info(
         "%d raw(s) of %d exposure(s) are selected; %d of them ended in earlier runs into %s and are left.",
         sum(map(len, wanted.values())), len(wanted), before, settings.output,
     )  # fmt: skip
-    return Selection(wanted)
+    return Selection({place: detectors for place, detectors in wanted.items() if place not in whole})
+
+
+def read_ended(
+    ended: EndedBefore, butler: Butler, places: Iterable[tuple[str, int]]
+) -> Mapping[tuple[str, int], Ended]:
+    """Return what ended before of exposures, those of which nothing can have left out.
+
+    Parameters
+    ----------
+    ended
+        Finds it.
+    butler
+        The repository; for the calling thread.
+    places
+        Instruments and exposures.
+    """
+    by_instrument: defaultdict[str, list[int]] = defaultdict(list)
+    for instrument, exposure in places:
+        by_instrument[instrument].append(exposure)
+    return {
+        (instrument, exposure): found
+        for instrument, exposures in by_instrument.items()
+        for exposure, found in ended.read(
+            butler, instrument, ended.members(butler, instrument, exposures)
+        ).items()
+    }

@@ -14,7 +14,8 @@ from ..monitor import RunFacts, RunRecord
 from ..plan import Planner, RecordStore, Step, record_to_json
 from ..publish import FolderPublisher
 from ._board import Board
-from ._compiled import CompiledRun, EndedBefore
+from ._compiled import CompiledRun
+from ._ended import EndedBefore
 from ._flow import Parts
 from ._outbox import Outbox
 from ._planning import HeadPlanner
@@ -49,9 +50,9 @@ def make_parts(
     return Parts(
         settings=settings,
         compiled=compiled,
-        requests=Requests(compiled, settings.output, conductor.is_active),
+        requests=Requests(compiled, settings.output, conductor.forget, ended.forgotten),
         conductor=conductor,
-        record=RunRecord(facts),
+        record=RunRecord(facts, settings.work_dir),
         board=Board(
             {(p.name, step.label): step.after for p in compiled.pipelines.values() for step in p.steps}
         ),

@@ -5,6 +5,7 @@ from __future__ import annotations
 __all__ = ("Child", "Crew", "obey")
 
 import contextlib
+import gc
 import multiprocessing
 import signal
 import traceback
@@ -13,6 +14,7 @@ from multiprocessing.connection import Connection, wait
 from typing import Any
 
 _END_SECONDS = 30.0
+_ANSWER_SECONDS = 600.0
 
 type Call = tuple[str, tuple[Any, ...]]
 """Name of a method, and arguments."""
@@ -51,8 +53,9 @@ class Child:
         return self._process.pid
 
     def send(self, message: Any) -> None:
-        """Tell it something."""
-        self.connection.send(message)
+        """Tell it something; if it has ended, `receive` says so."""
+        with contextlib.suppress(BrokenPipeError):
+            self.connection.send(message)
 
     def receive(self) -> Any:
         """Return what it says next.
@@ -60,8 +63,10 @@ class Child:
         Raises
         ------
         RuntimeError
-            If it has failed, or ended.
+            If it has failed, or ended, or says nothing for ten minutes.
         """
+        if not self.connection.poll(_ANSWER_SECONDS):
+            raise RuntimeError(f"{self._name}: no answer within {_ANSWER_SECONDS:g} s.")
         try:
             answer = self.connection.recv()
         except EOFError:
@@ -69,7 +74,7 @@ class Child:
             code = self._process.exitcode
             raise RuntimeError(f"{self._name}: its process ended with exit code {code}.") from None
         if isinstance(answer, _Failure):
-            raise RuntimeError(f"{self._name}: {answer.told}")
+            raise RuntimeError(f"{self._name}: {answer.told}")  # noqa: TRY004 -- it is the child that failed
         return answer
 
     def call(self, method: str, *args: Any) -> Any:
@@ -97,15 +102,14 @@ class Crew:
     def run(self, calls: Sequence[Call]) -> None:
         """Have calls made, each by one of the children; returns when all have been made."""
         left = list(reversed(calls))
-        by_connection = {child.connection: child for child in self.children}
+        by_connection: dict[Any, Child] = {child.connection: child for child in self.children}
         busy: set[Any] = set()
-        for connection, child in by_connection.items():
-            if left:
-                child.send(left.pop())
-                busy.add(connection)
+        for child in self.children[: len(left)]:
+            child.send(left.pop())
+            busy.add(child.connection)
         while busy:
             for connection in wait(list(busy)):
-                child = by_connection[connection]  # type: ignore[index]  # they are those that were given
+                child = by_connection[connection]
                 child.receive()
                 if left:
                     child.send(left.pop())
@@ -141,11 +145,20 @@ def obey(connection: Connection, make: Callable[..., Any], *args: Any) -> None:
         Its arguments.
     """
     served = make(*args)
+    # As the executor's processes do; else the garbage collector looks through all modules time and again.
+    gc.freeze()
     connection.send("ready")
     with contextlib.closing(served):
         while (call := connection.recv()) is not None:
-            method, arguments = call
-            connection.send(getattr(served, method)(*arguments))
+            connection.send(_answer(served, *call))
+
+
+def _answer(served: Any, method: str, arguments: tuple[Any, ...]) -> Any:
+    """Call a method; what it raises is told in place of what it returns."""
+    try:
+        return getattr(served, method)(*arguments)
+    except Exception:  # noqa: BLE001 -- told to the parent, whatever it is
+        return _Failure(traceback.format_exc())
 
 
 def _main(connection: Connection, target: Callable[..., None], args: tuple[Any, ...]) -> None:

@@ -1,4 +1,4 @@
-"""This package's executor, in a process of its own."""
+"""The executor of this package, in a process of its own."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ with uncollected():
     from ...model import Outcome, Times
     from ...service import Executor, RunSettings
 
-_PRELOAD = ("lsst.ctrl.rapid.channels", "lsst.ctrl.rapid.engine")
+_PRELOAD = (f"{__package__}._forked",)
 
 
 @dataclass(frozen=True)
@@ -37,10 +37,13 @@ class Processed:
         The RUN that has the outputs.
     times
         Of each shard.
+    failed
+        What failed, and why; ``""`` if all is done.
     """
 
     run: str
     times: tuple[Times, ...]
+    failed: str = ""
 
 
 class ExecutorPeer:
@@ -109,6 +112,11 @@ class ExecutorPeer:
             Of one exposure.
         pause
             Seconds between two files.
+
+        Raises
+        ------
+        RuntimeError
+            If a shard failed.
         """
         self._child.send((raws[0].exposure, len(raws)))
         for raw in raws:
@@ -116,6 +124,8 @@ class ExecutorPeer:
             if pause:
                 time.sleep(pause)
         processed: Processed = self._child.receive()
+        if processed.failed:
+            raise RuntimeError(f"{self.name}: {processed.failed}")
         return processed
 
     def cpu(self) -> float:
@@ -170,14 +180,14 @@ class _Told(Executor):
         """Say that an exposure is registered, if it is."""
         if len(self._ended[exposure]) != self._wanted.get(exposure):
             return
-        run, times = "", []
+        run, times, failed = "", [], ""
         for committed in self._ended.pop(exposure):
             assert isinstance(committed.item, ShardItem), "No others are kept."
             outcome, run = committed.item.outcome, committed.item.run.run
             if committed.error or outcome.outcome is not Outcome.DONE:
-                raise RuntimeError(f"{committed.item.shard} is not done: {committed.error or outcome.reason}")
+                failed = f"{committed.item.shard} is not done: {committed.error or outcome.reason}"
             times.append(outcome.times.model_copy(update={"committed": committed.time}))
-        self._connection.send(Processed(run, tuple(times)))
+        self._connection.send(Processed(run, tuple(times), failed))
 
 
 def _run(connection: Connection, settings: RunSettings) -> None:

@@ -85,12 +85,8 @@ class _Worker:
         builder = AllDimensionsQuantumGraphBuilder(
             self._graph,
             self._butler,
-            where="instrument = wanted_instrument AND exposure = wanted_exposure AND detector = wanted_detector",
-            bind={
-                "wanted_instrument": INSTRUMENT,
-                "wanted_exposure": exposure,
-                "wanted_detector": detector,
-            },
+            where="instrument = this_instrument AND exposure = this_exposure AND detector = this_detector",
+            bind={"this_instrument": INSTRUMENT, "this_exposure": exposure, "this_detector": detector},
             input_collections=[INPUTS],
             output_run=self._run,
         )
