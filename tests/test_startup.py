@@ -34,6 +34,7 @@ def tell(connection):
         "found": getattr(sys, "made_by_the_head", None),
         "server": os.getppid(),
         "threads_of_server": len(os.listdir(f"/proc/{os.getppid()}/task")),
+        "called": open("/proc/self/cmdline").read().strip("\\0"),
         "open": os.path.exists(f"/proc/self/fd/{sys.argv[1]}"),
         "threads": os.environ["OMP_NUM_THREADS"],
         "mapped_apart": was_mapped_apart(100 << 20),
@@ -67,7 +68,11 @@ def test_workers_are_forked_from_what_is_there_and_are_like_new_processes(
 ) -> None:
     told = _run(tmp_path, threads)
     # A process that has threads must not be forked.
-    assert told.pop("found") == ("yes" if threads == "no threads" else None)
+    forked = threads == "no threads"
+    assert told.pop("found") == ("yes" if forked else None)
+    # Who stops the head by its name must not hit the workers.
+    called = told.pop("called")
+    assert called == "rapid-worker" if forked else "forkserver" in called
     assert told == {
         "threads_of_server": 1,
         "open": False,
