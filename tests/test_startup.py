@@ -15,6 +15,8 @@ import pytest
 SCRIPT = """
 import ctypes, gc, json, multiprocessing, os, signal, sys, threading
 
+import psutil
+
 from lsst.ctrl.rapid._startup import fork_server_from_here
 
 
@@ -54,7 +56,13 @@ if __name__ == "__main__":
     there, here = multiprocessing.Pipe()
     worker = multiprocessing.get_context("forkserver").Process(target=tell, args=(here,))
     worker.start()
-    print(json.dumps(there.recv() | {"in_head": os.environ.get("OMP_NUM_THREADS")}), flush=True)
+    told = there.recv()
+    told["in_head"] = os.environ.get("OMP_NUM_THREADS")
+    told["others"] = [
+        [word for word in child.cmdline() if "import" in word][0].split(";")[0]
+        for child in psutil.Process().children() if child.pid != told["server"]
+    ]
+    print(json.dumps(told), flush=True)
     worker.join()
     sys.stdin.read()
 """
@@ -81,6 +89,7 @@ def test_workers_are_forked_from_what_is_there_and_are_like_new_processes(
         "interrupts": False,
         "collected": True,
         "in_head": None,
+        "others": ["from multiprocessing.resource_tracker import main"],
     }
 
 

@@ -20,7 +20,7 @@ import signal
 import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from multiprocessing import forkserver, util
+from multiprocessing import forkserver, resource_tracker, util
 from pathlib import Path
 from typing import NoReturn
 
@@ -89,6 +89,7 @@ def fork_server_from_here(preload: Sequence[str]) -> None:
         sys.stderr.flush()
         return os.fork() or _serve(str(args[-1]), passfds, set_malloc)
 
+    resource_tracker.ensure_running()
     # The standard library starts the server with this function alone, and tells it by arguments what to do.
     spawn = util.spawnv_passfds
     try:
