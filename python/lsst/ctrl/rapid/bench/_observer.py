@@ -116,5 +116,7 @@ def _all_of(butler: Butler, name: str, run: str, raws: Sequence[TinyRaw]) -> lis
     missing = {raw.detector for raw in raws} - {int(ref.dataId["detector"]) for ref in refs}
     wanted = {raw.detector for raw in raws}
     if missing:
-        raise RuntimeError(f"{run} has no {name} of exposure {raws[0].exposure}, detectors {sorted(missing)}.")
+        raise RuntimeError(
+            f"{run} has no {name} of exposure {raws[0].exposure}, detectors {sorted(missing)}."
+        )
     return [ref for ref in refs if int(ref.dataId["detector"]) in wanted]

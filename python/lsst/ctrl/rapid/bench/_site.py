@@ -206,7 +206,11 @@ def _certify_biases(butler: Butler, detectors: Iterable[int]) -> None:
     with butler.transaction():
         refs = [
             butler.put(
-                np.full(_AMPLIFIERS, number, np.float32), bias, instrument=INSTRUMENT, detector=number, run=run
+                np.full(_AMPLIFIERS, number, np.float32),
+                bias,
+                instrument=INSTRUMENT,
+                detector=number,
+                run=run,
             )
             for number in detectors
         ]

@@ -92,9 +92,7 @@ def _choose(trials: list[Trial], workers: int, tell: Tell) -> str:
     tell(f"(b): -j 1 or -j {workers}, on a sample.")
     singles = [peer for trial in trials if isinstance(peer := trial.peers["b"], SinglePipetaskPeer)]
     detectors = science_detectors()[:_SAMPLE]
-    seconds = singles[0].choose(
-        trials[0].camera.take(detectors), trials[0].camera.take(detectors), workers
-    )
+    seconds = singles[0].choose(trials[0].camera.take(detectors), trials[0].camera.take(detectors), workers)
     for single in singles:
         single.processes = singles[0].processes
     told = ", ".join(f"-j {count}: {value:.1f} s" for count, value in seconds.items())
