@@ -46,8 +46,6 @@ _DASK_CONFIG = {
     "distributed.worker.profile.enabled": False,
     "distributed.scheduler.work-stealing": False,
     "distributed.scheduler.allowed-failures": 1_000_000,
-    # It would look at each process a hundred times a second, for a dashboard that there is not.
-    "distributed.worker.profile.enabled": False,
     "distributed.worker.daemon": True,
     # A replaced worker is warm at once, too.
     "distributed.worker.multiprocessing-method": "forkserver",
