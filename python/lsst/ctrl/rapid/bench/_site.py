@@ -216,7 +216,6 @@ def _certify_biases(butler: Butler, detectors: Iterable[int]) -> None:
                 bias,
                 instrument=INSTRUMENT,
                 detector=number,
-                run=run,
             )
             for number in detectors
         ]

@@ -62,9 +62,7 @@ class Segment:
     detector: Section
 
 
-def read_geometry(
-    hdus: Sequence[Hdu], vendor: Vendor, *, half: bool, name: str
-) -> Geometry:
+def read_geometry(hdus: Sequence[Hdu], vendor: Vendor, *, half: bool, name: str) -> Geometry:
     """Return the geometry of a raw.
 
     Parameters
