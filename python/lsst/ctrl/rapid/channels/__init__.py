@@ -3,6 +3,7 @@
 They know nothing of the executor: ``pipetask run`` makes the same datasets.
 """
 
+from ._fused import compile_channels
 from ._observation import Observation
 from ._quick_amplifier_stats import (
     QuickAmplifierStatsConfig,
@@ -43,4 +44,5 @@ __all__ = (
     "QuickSourcesConfig",
     "QuickSourcesConnections",
     "QuickSourcesTask",
+    "compile_channels",
 )

@@ -17,3 +17,5 @@ with uncollected():
 
     from .. import channels, engine  # noqa: F401
     from . import _simulate  # noqa: F401
+
+    channels.compile_channels()

@@ -7,3 +7,5 @@ from ..._startup import uncollected
 with uncollected():
     from ... import channels, engine  # noqa: F401
     from .. import tasks  # noqa: F401
+
+    channels.compile_channels()
