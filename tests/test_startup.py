@@ -15,6 +15,8 @@ import pytest
 SCRIPT = """
 import ctypes, gc, json, multiprocessing, os, signal, sys, threading
 
+import psutil
+
 from lsst.ctrl.rapid._startup import fork_server_from_here
 
 
@@ -34,6 +36,7 @@ def tell(connection):
         "found": getattr(sys, "made_by_the_head", None),
         "server": os.getppid(),
         "threads_of_server": len(os.listdir(f"/proc/{os.getppid()}/task")),
+        "called": open("/proc/self/cmdline").read().strip("\\0"),
         "open": os.path.exists(f"/proc/self/fd/{sys.argv[1]}"),
         "threads": os.environ["OMP_NUM_THREADS"],
         "mapped_apart": was_mapped_apart(100 << 20),
@@ -53,7 +56,13 @@ if __name__ == "__main__":
     there, here = multiprocessing.Pipe()
     worker = multiprocessing.get_context("forkserver").Process(target=tell, args=(here,))
     worker.start()
-    print(json.dumps(there.recv() | {"in_head": os.environ.get("OMP_NUM_THREADS")}), flush=True)
+    told = there.recv()
+    told["in_head"] = os.environ.get("OMP_NUM_THREADS")
+    told["others"] = [
+        [word for word in child.cmdline() if "import" in word][0].split(";")[0]
+        for child in psutil.Process().children() if child.pid != told["server"]
+    ]
+    print(json.dumps(told), flush=True)
     worker.join()
     sys.stdin.read()
 """
@@ -67,7 +76,11 @@ def test_workers_are_forked_from_what_is_there_and_are_like_new_processes(
 ) -> None:
     told = _run(tmp_path, threads)
     # A process that has threads must not be forked.
-    assert told.pop("found") == ("yes" if threads == "no threads" else None)
+    forked = threads == "no threads"
+    assert told.pop("found") == ("yes" if forked else None)
+    # Who stops the head by its name must not hit the workers.
+    called = told.pop("called")
+    assert called == "rapid-worker" if forked else "forkserver" in called
     assert told == {
         "threads_of_server": 1,
         "open": False,
@@ -76,6 +89,7 @@ def test_workers_are_forked_from_what_is_there_and_are_like_new_processes(
         "interrupts": False,
         "collected": True,
         "in_head": None,
+        "others": ["from multiprocessing.resource_tracker import main"],
     }
 
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from lsst.images import Image
 
-from lsst.ctrl.rapid.channels import QuickIsrConfig, QuickIsrTask
+from lsst.ctrl.rapid.channels import QuickIsrConfig, QuickIsrTask, _detector_reduction
 
 
 def task(**config: object) -> QuickIsrTask:
@@ -109,6 +109,54 @@ def test_an_amplifier_that_is_not_there_has_no_data(make_raw):
     absent[24:, 16:] = True
     np.testing.assert_array_equal(plane(result, "NO_DATA"), absent)
     np.testing.assert_array_equal(np.isnan(result.image.array), absent)
+
+
+@pytest.mark.parametrize("vendor", ["E2V", "ITL"])
+@pytest.mark.parametrize("absent", [(), (1,), (0, 2, 5)])
+@pytest.mark.parametrize("block", [1, 150, 100_000])
+def test_the_formulas_hold_amplifier_by_amplifier(make_raw, monkeypatch, vendor, absent, block):
+    """Pixels are worked on in pieces, across amplifiers; each has its own gain, noise and level."""
+    monkeypatch.setattr(_detector_reduction, "_BLOCK", block)
+    maker = make_raw(vendor=vendor, amplifiers=6, rows=23, columns=15)
+    rng = np.random.default_rng(7)
+    raw = maker(rng.integers(0, 60_000, maker.shape), row_drift=3.0, skip=absent)
+    bias, dark = rng.normal(0, 9, maker.shape), rng.uniform(0, 6, maker.shape)
+    flat = rng.uniform(0.1, 1.5, maker.shape)
+    bias[4, 5], dark[20, 40], flat[30, 0] = np.nan, -np.inf, np.inf
+    measured = {
+        segment.amplifier.name: {"gain": 1.0 + 0.1 * at, "read_noise": 4.0 + at}
+        for at, segment in enumerate(raw.segments)
+    }
+    result = (
+        task(measureReadNoise=False, growSaturation=0, fullWell=60_000.0)
+        .run(raw, Image(bias), Image(dark), Image(flat), measured)
+        .image
+    )
+
+    covered = np.zeros(maker.shape, dtype=bool)
+    for segment in raw.segments:
+        box, geometry = segment.amplifier.bbox, segment.amplifier.unassembled_raw_geometry
+        gain, noise = measured[segment.amplifier.name].values()
+        place = np.s_[box.y.start : box.y.stop, box.x.start : box.x.stop]
+        covered[place] = True
+        level = np.median(segment.section(geometry.serial_overscan_bbox)[:, 3:], axis=1, keepdims=True)
+        adu = segment.oriented(segment.section(geometry.data_bbox) - level)
+        b, d, f = bias[place], dark[place], flat[place]
+        bad = ~np.isfinite(b) | ~np.isfinite(d) | ~np.isfinite(f) | (d > 5.0) | (f < 0.2)
+        b, d = np.where(np.isfinite(b), b, 0.0), np.where(np.isfinite(d), d, 0.0)
+        f = np.where(np.isfinite(f) & (f >= 0.2), f, 1.0)
+        electrons = gain * (adu - b)
+        variance = np.maximum(electrons, 0.0) + noise**2
+        np.testing.assert_allclose(
+            result.image.array[place], (electrons - gain * 31.0 * d) / f, rtol=1e-5, atol=0.02
+        )
+        np.testing.assert_allclose(result.variance.array[place], variance / f**2, rtol=1e-5, atol=0.02)
+        np.testing.assert_array_equal(plane(result, "BAD")[place], bad)
+        np.testing.assert_array_equal(plane(result, "SAT")[place], adu >= 60_000.0 / gain)
+    np.testing.assert_array_equal(plane(result, "NO_DATA"), ~covered)
+    for array in (result.image.array, result.variance.array):
+        np.testing.assert_array_equal(np.isnan(array), ~covered)
+    assert not (plane(result, "BAD") | plane(result, "SAT"))[~covered].any()
 
 
 def test_nominal_gain_serves_without_a_calibration(make_raw):

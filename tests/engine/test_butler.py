@@ -10,9 +10,9 @@ from uuid import uuid4
 import numpy as np
 import pytest
 from lsst.daf.butler import Butler, ButlerConfig, DatasetRef, DatasetType, StorageClassFactory
-from lsst.daf.butler._standalone_datastore import instantiate_standalone_datastore
 from lsst.images import Image
 
+from lsst.ctrl.rapid.datastore import LocalWriter, open_datastore
 from lsst.ctrl.rapid.engine._butler import ObjectCache, ShardButler
 from lsst.ctrl.rapid.ingest import make_repository
 
@@ -46,7 +46,7 @@ class Shop:
             for name in ("calibration", "product")
         }
         config = ButlerConfig(str(root))
-        self.datastore, _ = instantiate_standalone_datastore(config, universe)
+        self.datastore = open_datastore(config, universe)
         self.storage_classes = StorageClassFactory()
         self.storage_classes.addFromConfig(config)
         data_id = self.butler.registry.expandDataId(instrument="LATISS", detector=0)
@@ -65,6 +65,7 @@ class Shop:
             cached=frozenset({"calibration"}),
             shared=frozenset(shared),
             cache=self.cache,
+            writer=LocalWriter(self.datastore),
         )
 
 

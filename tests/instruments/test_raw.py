@@ -1,13 +1,14 @@
 from __future__ import annotations
 
 import gzip
+import os
 from pathlib import Path
 
 import numpy as np
 import pytest
 from astropy.io import fits
 
-from lsst.ctrl.rapid.instruments import RawImage, load_camera, read_raw
+from lsst.ctrl.rapid.instruments import RawImage, RefusedError, _reader, load_camera, read_raw
 
 
 def assemble(raw: RawImage) -> np.ndarray:
@@ -166,14 +167,75 @@ def test_compressed_and_plain_files_are_the_same(write_raw, tmp_path: Path) -> N
             assert one.amplifier == two.amplifier
 
 
-def test_unsigned_pixels_are_read(write_raw) -> None:
+@pytest.mark.parametrize(
+    ("dtype", "first", "step"),
+    [
+        (np.int32, -70_000, 3),  # as the cameras write
+        (np.uint16, 65_000, 1),  # BITPIX 16 with BZERO
+        (np.int16, -100, 7),
+        (np.uint8, 3, 1),
+        (np.int64, 200_000, -5),
+        (np.uint32, 250_000, 1),
+    ],
+)
+@pytest.mark.parametrize("zipped", [False, True])
+def test_whole_numbers_of_every_size_are_read(write_raw, tmp_path: Path, dtype, first, step, zipped) -> None:
     def edit(hdus: list) -> None:
-        for hdu in hdus[1:17]:
-            hdu.data = hdu.data.astype(np.uint16) + np.uint16(40000)
+        for at, hdu in enumerate(hdus[1:17]):
+            ramp = np.arange(hdu.data.shape[1]) * step
+            hdu.data = np.broadcast_to(first + at + ramp, hdu.data.shape).astype(dtype)
 
-    segment = read_raw(write_raw(edit=edit), instrument="LSSTCam", detector=94).segments[0]
-    assert segment.array.dtype == np.int32
-    assert segment.array[0, 5] == 40005
+    path = write_raw(edit=edit)
+    if zipped:
+        path.write_bytes(gzip.compress(path.read_bytes(), 1))
+    raw = read_raw(path, instrument="LSSTCam", detector=94)
+    for at, segment in enumerate(raw.segments):
+        expected = (first + at + np.arange(segment.array.shape[1]) * step).astype(dtype)
+        assert segment.array.dtype == np.int32
+        assert segment.array.dtype.isnative
+        assert (segment.array == expected).all()
+
+
+def test_segments_larger_than_what_is_read_at_a_time(write_raw) -> None:
+    random = np.random.default_rng(5)
+    pixels = random.integers(-(2**17), 2**17, (8, 1200, 450), dtype=np.int32)
+
+    def edit(hdus: list) -> None:
+        for at, hdu in enumerate(hdus[1:9]):
+            hdu.data = pixels[at]
+            hdu.header["DATASEC"] = "[11:410,1:1150]"
+            hdu.header["DETSEC"] = f"[{400 * at + 400}:{400 * at + 1},1:1150]"
+            hdu.header["DETSIZE"] = "[1:3200,1:1150]"
+
+    raw = read_raw(write_raw(half=True, edit=edit), instrument="LSSTCam", detector=203)
+    for segment, expected in zip(raw.segments, pixels, strict=True):
+        assert (segment.array == expected).all()
+
+
+@pytest.mark.parametrize("zipped", [False, True])
+def test_scaled_pixels_are_refused(write_raw, zipped: bool) -> None:
+    path = write_raw("scaled.fits")
+    content = path.read_bytes()
+    # In place of a card that may be missing, since astropy does not write scales that it is told.
+    at = content.index(b"DETSIZE ", content.index(b"Segment13"))
+    content = content[:at] + b"BSCALE  =                  0.5".ljust(80) + content[at + 80 :]
+    path.write_bytes(gzip.compress(content, 1) if zipped else content)
+    with pytest.raises(ValueError, match=r"scaled.fits, HDU 4: its pixels are float.* whole numbers"):
+        read_raw(path, instrument="LSSTCam", detector=94)
+
+
+def test_a_file_that_is_cut_while_it_is_read_is_refused(write_raw, monkeypatch) -> None:
+    path = write_raw("cut.fits")
+    scan = _reader.scan_hdus
+
+    def scan_and_cut(path: Path) -> list:
+        hdus = scan(path)
+        os.truncate(path, hdus[9].data_start + 100)
+        return hdus
+
+    monkeypatch.setattr(_reader, "scan_hdus", scan_and_cut)
+    with pytest.raises(RefusedError, match=r"cut.fits is cut short: it ends within .*HDU 9 \(Segment07\)"):
+        read_raw(path, instrument="LSSTCam", detector=94)
 
 
 @pytest.mark.parametrize(

@@ -20,7 +20,7 @@ import signal
 import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from multiprocessing import forkserver, util
+from multiprocessing import forkserver, resource_tracker, util
 from pathlib import Path
 from typing import NoReturn
 
@@ -40,6 +40,9 @@ WORKER_ENVIRONMENT = {
 
 _MALLOC_PARAMETERS = {-1: "MALLOC_TRIM_THRESHOLD_", -3: "MALLOC_MMAP_THRESHOLD_"}
 """Numbers of malloc.h, and the variables that stand for them."""
+
+_PR_SET_NAME = 15
+_NAME = b"rapid-worker"
 
 
 def start_fork_server(preload: Sequence[str]) -> None:
@@ -86,6 +89,7 @@ def fork_server_from_here(preload: Sequence[str]) -> None:
         sys.stderr.flush()
         return os.fork() or _serve(str(args[-1]), passfds, set_malloc)
 
+    resource_tracker.ensure_running()
     # The standard library starts the server with this function alone, and tells it by arguments what to do.
     spawn = util.spawnv_passfds
     try:
@@ -106,6 +110,7 @@ def _serve(code: str, passed: Sequence[int], set_malloc: Callable[[int, int], in
             os.closerange(first, kept)
             first = kept + 1
         os.closerange(first, os.sysconf("SC_OPEN_MAX"))
+        _rename()
         for parameter, variable in _MALLOC_PARAMETERS.items():
             set_malloc(parameter, int(os.environ[variable]))
         exec(code, {})  # noqa: S102 -- of the standard library, which a new process would be given
@@ -115,6 +120,16 @@ def _serve(code: str, passed: Sequence[int], set_malloc: Callable[[int, int], in
         sys.excepthook(*sys.exc_info())
     finally:
         os._exit(status)
+
+
+def _rename() -> None:
+    """Give this process a name of its own: who stops the head by its name must not hit it."""
+    ctypes.CDLL(None).prctl(_PR_SET_NAME, _NAME)
+    # Fields after the command, which may have spaces and parentheses: proc_pid_stat(5).
+    fields = Path("/proc/self/stat").read_text().rpartition(")")[2].split()
+    start, end = int(fields[45]), int(fields[46])
+    if start:
+        ctypes.memmove(start, _NAME.ljust(end - start, b"\0"), end - start)
 
 
 def _malloc_setter() -> Callable[[int, int], int] | None:

@@ -50,8 +50,8 @@ def grow(mask: np.ndarray[Any, np.dtype[np.uint8]], plane: str, pixels: int) -> 
         By how many pixels.
     """
     bit = plane_bit(plane)
-    rows = np.flatnonzero((mask & bit).any(axis=1)) if pixels else np.empty(0, dtype=np.intp)
-    if rows.size == 0:
+    rows = np.flatnonzero(np.bitwise_or.reduce(mask, axis=1) & bit)
+    if rows.size == 0 or pixels == 0:
         return
     # Only the rows in reach: a saturated star touches few of them.
     window = mask[max(rows[0] - pixels, 0) : rows[-1] + pixels + 1]

@@ -18,7 +18,7 @@ from lsst.pex.config import Field
 from lsst.pipe.base import PipelineTask, PipelineTaskConfig, PipelineTaskConnections, Struct
 from lsst.pipe.base.connectionTypes import Input, Output
 
-from ._amplifier_reduction import saturation_level
+from ._amplifier_values import saturation_level
 from ._overscan import measure_overscan
 from ._statistics import robust_statistics, thin
 

@@ -6,13 +6,13 @@ from __future__ import annotations
 
 __all__ = ("QuickIsrConfig", "QuickIsrConnections", "QuickIsrTask")
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 import astropy.units as u
 import numpy as np
 
-from lsst.ctrl.rapid.instruments import RawImage
+from lsst.ctrl.rapid.instruments import RawImage, RawSegment
 from lsst.images import Image, Mask, MaskedImage
 from lsst.pex.config import ChoiceField, Field
 from lsst.pipe.base import (
@@ -26,9 +26,11 @@ from lsst.pipe.base import (
 )
 from lsst.pipe.base.connectionTypes import Input, Output, PrerequisiteInput
 
-from ._amplifier_reduction import AmplifierReducer, Detector, amplifier_values
+from ._amplifier_values import amplifier_values
+from ._detector_reduction import Calibrations, ReadOut, reduce_detector
 from ._masks import MASK_SCHEMA, grow
 from ._observation import Observation
+from ._overscan import measure_overscan
 
 _DETECTOR = ("instrument", "exposure", "detector")
 
@@ -178,30 +180,16 @@ class QuickIsrTask(PipelineTask):
             is.
         """
         where = observation or Observation(raw.instrument, 0, raw.detector)
-        dark_time = _dark_time(raw, where) if dark is not None else 0.0
-        detector = Detector.empty(raw.bbox.shape)
-        reducer = AmplifierReducer(
-            detector,
+        calibrations = Calibrations(
             bias=_pixels("bias", bias, raw, where),
             dark=_pixels("dark", dark, raw, where),
             flat=_pixels("flat", flat, raw, where),
-            dark_time=dark_time,
-            overscan="mean" if self.config.overscan == "mean" else "median",
+            dark_time=_dark_time(raw, where) if dark is not None else 0.0,
             min_flat=self.config.minFlat,
             max_dark=self.config.maxDark,
         )
-        gains, noises = [], []
-        for segment in raw.segments:
-            values = amplifier_values(
-                segment.amplifier,
-                amplifier_gain,
-                do_gain=self.config.doGain,
-                measure_noise=self.config.measureReadNoise,
-                full_well=self.config.fullWell,
-                where=str(where),
-            )
-            noises.append(reducer.reduce(segment, values))
-            gains.append(values.gain)
+        readouts = [self._measure(segment, amplifier_gain, str(where)) for segment in raw.segments]
+        detector = reduce_detector(raw.bbox.shape, readouts, calibrations)
         grow(detector.mask, "SAT", self.config.growSaturation)
 
         unit = u.electron if self.config.doGain else u.adu
@@ -209,9 +197,27 @@ class QuickIsrTask(PipelineTask):
             Image(detector.image, unit=unit),
             mask=Mask(detector.mask[:, :, np.newaxis], schema=MASK_SCHEMA),
             variance=Image(detector.variance, unit=unit**2),
-            metadata=_metadata(where, dark_time, gains, noises),
+            metadata=_metadata(where, calibrations.dark_time, readouts),
         )
         return Struct(image=image)
+
+    def _measure(
+        self,
+        segment: RawSegment,
+        amplifier_gain: Mapping[str, Mapping[str, float]] | None,
+        where: str,
+    ) -> ReadOut:
+        values = amplifier_values(
+            segment.amplifier,
+            amplifier_gain,
+            do_gain=self.config.doGain,
+            measure_noise=self.config.measureReadNoise,
+            full_well=self.config.fullWell,
+            where=where,
+        )
+        overscan = measure_overscan(segment, "mean" if self.config.overscan == "mean" else "median")
+        noise = values.read_noise if values.read_noise is not None else overscan.noise * values.gain
+        return ReadOut(segment, overscan.level, values, noise)
 
 
 def _pixels(
@@ -247,9 +253,7 @@ def _dark_time(raw: RawImage, observation: Observation) -> float:
     )
 
 
-def _metadata(
-    observation: Observation, dark_time: float, gains: list[float], noises: list[float]
-) -> dict[str, Any]:
+def _metadata(observation: Observation, dark_time: float, readouts: Sequence[ReadOut]) -> dict[str, Any]:
     facts = {
         "instrument": observation.instrument,
         "exposure": observation.exposure,
@@ -258,7 +262,7 @@ def _metadata(
         "observation_type": observation.observation_type,
         "exposure_time": observation.exposure_time,
         "dark_time_subtracted": dark_time,
-        "mean_gain": float(np.mean(gains)) if gains else None,
-        "mean_read_noise": float(np.mean(noises)) if noises else None,
+        "mean_gain": float(np.mean([readout.values.gain for readout in readouts])) if readouts else None,
+        "mean_read_noise": float(np.mean([readout.read_noise for readout in readouts])) if readouts else None,
     }
     return {key: value for key, value in facts.items() if value is not None}

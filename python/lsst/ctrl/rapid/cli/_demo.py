@@ -23,9 +23,9 @@ from lsst.daf.butler import (
     StorageClassFactory,
     Timespan,
 )
-from lsst.daf.butler._standalone_datastore import instantiate_standalone_datastore
 from lsst.images import Image
 
+from ..datastore import open_datastore
 from ..ingest import make_repository
 from ..instruments import filter_band, physical_filter
 from ..plan import RecordStore
@@ -148,7 +148,7 @@ class _Writer:
         self._types = types
         self._filter = physical_filter
         self._records = RecordStore.from_butler(butler, [config.instrument])
-        self._datastore, _ = instantiate_standalone_datastore(ButlerConfig(str(root)), butler.dimensions)
+        self._datastore = open_datastore(ButlerConfig(str(root)), butler.dimensions)
         self._storage_classes = StorageClassFactory()
 
     def write(self, detectors: Iterable[int], only_flats: set[int]) -> None:

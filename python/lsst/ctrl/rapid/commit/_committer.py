@@ -4,6 +4,7 @@ from __future__ import annotations
 
 __all__ = ("Committer",)
 
+import enum
 import logging
 import queue
 import threading
@@ -18,6 +19,15 @@ _LOG = logging.getLogger(__name__)
 
 _BACKOFF = (0.5, 1.0, 2.0, 5.0, 10.0)
 
+type _Item = RunItem | RawItem | ShardItem
+
+
+class _Signal(enum.Enum):
+    """What stands between items in the queue."""
+
+    FLUSH = enum.auto()
+    END = enum.auto()
+
 
 class Committer:
     """Registers what it is given, in batches, each batch one transaction.
@@ -30,7 +40,7 @@ class Committer:
         Called in the committer's thread for every item, once, in the order in which they were submitted
         within a batch.
     interval
-        Longest wait of an item for others of its batch, seconds.
+        Longest wait of an item for others of its batch, seconds; `flush` ends it.
     batch
         Most items in one batch.
 
@@ -55,7 +65,7 @@ class Committer:
         self._on_committed = on_committed
         self._interval = interval
         self._batch = batch
-        self._queue: queue.SimpleQueue[RunItem | RawItem | ShardItem | None] = queue.SimpleQueue()
+        self._queue: queue.SimpleQueue[_Item | _Signal] = queue.SimpleQueue()
         self._started: queue.SimpleQueue[BaseException | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._main, name="committer", daemon=True)
         self._closing = threading.Event()
@@ -72,14 +82,18 @@ class Committer:
         if (error := self._started.get()) is not None:
             raise error
 
-    def submit(self, item: RunItem | RawItem | ShardItem) -> None:
+    def submit(self, item: _Item) -> None:
         """Hand an item over; returns at once."""
         self._queue.put(item)
+
+    def flush(self) -> None:
+        """Have what was submitted registered without waiting for more; returns at once."""
+        self._queue.put(_Signal.FLUSH)
 
     def close(self) -> None:
         """Register all that was submitted, then end the thread."""
         self._closing.set()
-        self._queue.put(None)
+        self._queue.put(_Signal.END)
         self._thread.join()
 
     def _main(self) -> None:
@@ -94,11 +108,11 @@ class Committer:
                 if items:
                     self._commit(registrar, items)
 
-    def _next_batch(self) -> list[RunItem | RawItem | ShardItem] | None:
-        """Wait for an item, then for more until the batch is full or time is up; `None` at the end."""
+    def _next_batch(self) -> list[_Item] | None:
+        """Wait for an item, then for more until the batch is full, time is up, or it is flushed."""
         first = self._queue.get()
-        if first is None:
-            return None
+        if isinstance(first, _Signal):
+            return None if first is _Signal.END else []
         items = [first]
         until = time.monotonic() + self._interval
         while len(items) < self._batch:
@@ -106,13 +120,14 @@ class Committer:
                 item = self._queue.get(timeout=max(0.0, until - time.monotonic()))
             except queue.Empty:
                 break
-            if item is None:
-                self._queue.put(None)
+            if isinstance(item, _Signal):
+                if item is _Signal.END:
+                    self._queue.put(item)
                 break
             items.append(item)
         return items
 
-    def _commit(self, registrar: Registrar, items: Sequence[RunItem | RawItem | ShardItem]) -> None:
+    def _commit(self, registrar: Registrar, items: Sequence[_Item]) -> None:
         attempt = 0
         while True:
             try:
@@ -150,7 +165,7 @@ class Committer:
         else:
             self._closing.wait(seconds)
 
-    def _fail(self, items: Sequence[RunItem | RawItem | ShardItem], error: str) -> None:
+    def _fail(self, items: Sequence[_Item], error: str) -> None:
         self._tell([Committed(item, time.time(), error=error) for item in items])
 
     def _tell(self, committed: Sequence[Committed]) -> None:
@@ -158,7 +173,7 @@ class Committer:
             self._on_committed(one)
 
 
-def _name(item: RunItem | RawItem | ShardItem) -> str:
+def _name(item: _Item) -> str:
     match item:
         case RunItem():
             return f"RUN {item.run}"

@@ -7,7 +7,7 @@ __all__ = ("Registrar", "outcome_dataset_type")
 import logging
 import sys
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from types import TracebackType
 from typing import Self
 
@@ -18,14 +18,16 @@ from lsst.daf.butler import (
     DatasetRef,
     DatasetType,
     FileDataset,
-    QuantumBackedButler,
     StorageClassFactory,
 )
-from lsst.daf.butler._standalone_datastore import instantiate_standalone_datastore
+from lsst.daf.butler.datastore.record_data import DatastoreRecordData
+from lsst.daf.butler.direct_butler import DirectButler
 from lsst.daf.butler.registry import ConflictingDefinitionError, MissingCollectionError
 from lsst.pipe.base.pipeline_graph import PipelineGraph
 from lsst.utils.packages import Packages
 
+from ..datastore import LocalWriter, open_datastore
+from ..model import OutcomeRecord
 from ..plan import (
     CompiledPipeline,
     DatasetMessage,
@@ -36,11 +38,14 @@ from ..plan import (
     records_to_message,
     refs_by_type,
 )
+from ._datasets import DatasetRegistrar, Products, Transfer
 from ._dimensions import sync_key, sync_records
 from ._export import PIPELINE_DATASET, pipeline_dataset_type, pipeline_record
 from ._items import Committed, RawItem, RunItem, ShardItem
 
 _LOG = logging.getLogger(__name__)
+
+_JSON = "lsst.daf.butler.formatters.json.JsonFormatter"
 
 
 def outcome_dataset_type(step: Step) -> DatasetType:
@@ -75,8 +80,7 @@ class Registrar:
 
     Notes
     -----
-    All methods must be called from one thread: the datastore without a registry, through which products
-    enter the repository, keeps its records in a database of the thread that made it.
+    Not for use by several threads at once.
     """
 
     def __init__(
@@ -88,13 +92,16 @@ class Registrar:
         output: str,
         publish: Iterable[str] = (),
     ) -> None:
-        self._butler = Butler.from_config(repository, writeable=True)
+        butler = Butler.from_config(repository, writeable=True)
+        if not isinstance(butler, DirectButler):
+            raise TypeError(
+                f"{repository}: a {type(butler).__name__} cannot register what is in place already."
+            )
+        self._butler = butler
         universe = self._butler.dimensions
         config = ButlerConfig(repository)
-        self._datastore, self._database = instantiate_standalone_datastore(config, universe)
-        self._datastore._set_trust_mode(True)  # noqa: SLF001 -- what QuantumBackedButler.initialize does
-        self._storage_classes = StorageClassFactory()
-        self._storage_classes.addFromConfig(config)
+        storage_classes = StorageClassFactory()
+        storage_classes.addFromConfig(config)
         self._records = RecordStore(universe, records.static())
         self._pipelines = {pipeline.name: pipeline for pipeline in pipelines}
         self._outcomes = {
@@ -102,6 +109,12 @@ class Registrar:
             for pipeline in pipelines
             for step in pipeline.steps
         }
+        # YAML, the default for dictionaries, takes ten times as long to write.
+        as_json = {dataset_type.name: _JSON for dataset_type in self._outcomes.values()}
+        self._datastore = open_datastore(config, universe, as_json)
+        self._writer = LocalWriter(self._datastore)
+        types = {name: found for p in pipelines for name, found in p.dataset_types.items()}
+        self._datasets = DatasetRegistrar(self._butler, self._datastore, storage_classes, types)
         self._inputs = tuple(inputs)
         self._output = output
         self._publish = frozenset(publish)
@@ -117,7 +130,6 @@ class Registrar:
     def __exit__(
         self, kind: type[BaseException] | None, value: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        self._database.dispose()
         self._butler.close()
 
     def commit(self, items: Sequence[RunItem | RawItem | ShardItem]) -> list[Committed]:
@@ -141,15 +153,13 @@ class Registrar:
         ]:
             self._ensure_run(run)
         self._prune([item.replaces for item in shards if item.replaces and item.replaces.run == item.run.run])
-        refs = {id(item): self._refs(item) for item in shards}
-        everything = [ref for found in refs.values() for ref in found]
-        try:
-            with self._butler.transaction():
-                self._ingest(raws)
-                if everything:
-                    self._transfer(everything)
-        finally:
-            self._datastore.forget(everything)
+        made = self._products(shards)
+        products = Products(
+            [ref for one in made.values() for ref in one.refs],
+            DatastoreRecordData.merge_mappings(*(one.records for one in made.values())),
+        )
+        self._datasets.register([self._transfer(item) for item in raws], products)
+        refs = {key: one.refs for key, one in made.items()}
         now = time.time()
         return [
             Committed(
@@ -270,63 +280,48 @@ class Registrar:
         if there:
             self._butler.pruneDatasets(there, disassociate=True, unstore=True, purge=True)
 
-    def _refs(self, item: ShardItem) -> list[DatasetRef]:
-        """Return a shard's products and outcome, known to the datastore that has no registry."""
-        self._records.add(item.records)
+    def _products(self, items: Sequence[ShardItem]) -> dict[int, Products]:
+        """Return what each shard made and its outcome, which is written now; by the identity of the item."""
+        # Items of one exposure share their records, of which a visit has hundreds.
+        records = {id(item.records): item.records for item in items}.values()
+        for shared in records:
+            self._records.add(shared)
         try:
-            dataset_types = self._pipelines[item.shard.pipeline].dataset_types
-            refs = [
-                ref
-                for found in refs_by_type(item.outputs, dataset_types, self._records).values()
-                for ref in found
-            ]
-            self._datastore.forget(refs)
-            self._datastore.import_records(records_from_message(item.datastore_records))
-            refs.append(self._put_outcome(item))
+            return {id(item): self._products_of(item) for item in items}
         finally:
-            self._records.discard(item.records)
-        return refs
+            for shared in records:
+                self._records.discard(shared)
 
-    def _put_outcome(self, item: ShardItem) -> DatasetRef:
-        dataset_type = self._outcomes[item.shard.pipeline, item.shard.step]
-        data_id = self._records.expand(dataset_type.dimensions, **item.shard.data_id)
-        ref = DatasetRef(dataset_type, data_id, run=item.run.run)
-        butler = self._limited([], [ref])
-        butler.put(item.outcome.model_dump(mode="json"), ref)
-        return ref
-
-    def _limited(self, inputs: Iterable[DatasetRef], outputs: Iterable[DatasetRef]) -> QuantumBackedButler:
-        types: dict[str, DatasetType] = {}
-        for pipeline in self._pipelines.values():
-            types.update(pipeline.dataset_types)
-        return QuantumBackedButler(
-            [ref.id for ref in inputs],
-            [ref.id for ref in outputs],
-            self._butler.dimensions,
-            self._datastore,
-            self._storage_classes,
-            dataset_types=types,
+    def _products_of(self, item: ShardItem) -> Products:
+        dataset_types = self._pipelines[item.shard.pipeline].dataset_types
+        by_type = refs_by_type(item.outputs, dataset_types, self._records)
+        outcome = self._outcome(item)
+        written = self._write(item.outcome, outcome)
+        return Products(
+            [*(ref for found in by_type.values() for ref in found), outcome],
+            DatastoreRecordData.merge_mappings(records_from_message(item.datastore_records), written),
         )
 
-    def _ingest(self, raws: Sequence[RawItem]) -> None:
-        by_transfer: dict[str, list[FileDataset]] = {}
-        for item in raws:
-            dataset = FileDataset(path=str(item.path), refs=[item.ref], formatter=item.formatter)
-            by_transfer.setdefault(item.transfer, []).append(dataset)
-        for run in {item.ref.run for item in raws} - self._runs:
-            self._butler.collections.register(run, CollectionType.RUN)
-            self._runs.add(run)
-        for transfer, datasets in by_transfer.items():
-            self._butler.ingest(*datasets, transfer=transfer, skip_existing=True)
+    def _outcome(self, item: ShardItem) -> DatasetRef:
+        dataset_type = self._outcomes[item.shard.pipeline, item.shard.step]
+        data_id = self._records.expand(dataset_type.dimensions, **item.shard.data_id)
+        return DatasetRef(dataset_type, data_id, run=item.run.run)
 
-    def _transfer(self, refs: Sequence[DatasetRef]) -> None:
-        transferred = self._butler.transfer_from(self._limited([], refs), refs)
-        if len(transferred) != len(refs):
-            missing = {ref.id for ref in refs} - {ref.id for ref in transferred}
-            raise FileNotFoundError(
-                f"{len(missing)} product(s) have no file any more: "
-                + "; ".join(str(ref) for ref in refs if ref.id in missing)
-            )
+    def _write(self, outcome: OutcomeRecord, ref: DatasetRef) -> Mapping[str, DatastoreRecordData]:
+        """Write an outcome's file; returns its datastore records."""
+        content = outcome.model_dump(mode="json")
+        if not self._writer.put(content, ref):
+            self._datastore.put(content, ref)
+        records = self._datastore.export_records([ref])
+        self._datastore.forget([ref])
+        return records
+
+    def _transfer(self, item: RawItem) -> Transfer:
+        if item.ref.run not in self._runs:
+            self._butler.collections.register(item.ref.run, CollectionType.RUN)
+            self._runs.add(item.ref.run)
+        dataset = FileDataset(path=str(item.path), refs=[item.ref], formatter=item.formatter)
+        return Transfer(dataset, item.transfer)
 
     def _uris(self, refs: Iterable[DatasetRef]) -> dict[str, str]:
         return {

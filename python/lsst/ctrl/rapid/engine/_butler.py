@@ -26,6 +26,8 @@ from lsst.daf.butler import (
 from lsst.daf.butler.datastore import Datastore
 from lsst.pipe.base import InMemoryDatasetHandle
 
+from ..datastore import LocalWriter
+
 _LOG = logging.getLogger(__name__)
 
 
@@ -84,6 +86,8 @@ class ShardButler(QuantumBackedButler):
         Names of the dataset types whose objects no task modifies; others are handed out as copies.
     cache
         Objects that outlive the shard.
+    writer
+        Writes to the datastore.
 
     Notes
     -----
@@ -103,6 +107,7 @@ class ShardButler(QuantumBackedButler):
         cached: Set[str],
         shared: Set[str],
         cache: ObjectCache,
+        writer: LocalWriter,
     ) -> None:
         super().__init__(
             predicted_inputs,
@@ -115,6 +120,7 @@ class ShardButler(QuantumBackedButler):
         self._cached = cached
         self._shared = shared
         self._cache = cache
+        self._writer = writer
         self._made: dict[UUID, InMemoryDatasetHandle] = {}
 
     @property
@@ -171,12 +177,17 @@ class ShardButler(QuantumBackedButler):
         )
 
     def put(self, obj: Any, ref: DatasetRef, /, *, provenance: DatasetProvenance | None = None) -> DatasetRef:
-        put = super().put(obj, ref, provenance=provenance)
+        if ref.id not in self._predicted_outputs:
+            raise RuntimeError(f"{ref} was not predicted as an output.")
+        with self._metrics.instrument_put(log=_LOG, msg="Put dataset"):
+            if not self._writer.put(obj, self._registered(ref), provenance):
+                self._datastore.put(obj, ref, provenance=provenance)
+            self._actual_output_refs.add(ref)
         copy = ref.datasetType.name not in self._shared
         self._made[ref.id] = InMemoryDatasetHandle(
             obj, storageClass=ref.datasetType.storageClass, dataId=ref.dataId, copy=copy
         )
-        return put
+        return ref
 
     def stored_many(self, refs: Iterable[DatasetRef]) -> dict[DatasetRef, bool]:
         refs = list(refs)

@@ -200,10 +200,8 @@ class RapidGraphExecutor(QuantumGraphExecutor):
         }
         dataset_types = {name: node.dataset_type for name, node in pipeline.dataset_types.items()}
         butler.registry.refresh()
-        with (
-            GraphOutputs(butler, self._repository, dataset_types, quanta.values()) as outputs,
-            self._workers_for(pipeline) as start_workers,
-        ):
+        outputs = GraphOutputs(butler, self._repository, dataset_types, quanta.values())
+        with self._workers_for(pipeline) as start_workers:
             rules = self._rules_for(butler, graph.header.output_run)
             GraphRun(_NAME, graph, quanta, outputs, rules, report, start_workers, provenance).run()
 

@@ -7,8 +7,6 @@ __all__ = ("GraphOutputs", "GraphQuantum", "Made")
 import dataclasses
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from types import TracebackType
-from typing import Self
 from uuid import UUID
 
 from lsst.daf.butler import (
@@ -22,11 +20,11 @@ from lsst.daf.butler import (
     QuantumBackedButler,
     StorageClassFactory,
 )
-from lsst.daf.butler._standalone_datastore import instantiate_standalone_datastore
 from lsst.daf.butler.datastore.record_data import DatastoreRecordData
 from lsst.daf.butler.registry import ConflictingDefinitionError
 from lsst.pipe.base.pipeline_graph import TaskNode
 
+from ..datastore import open_datastore
 from ..plan import RecordsMessage, records_to_message
 from ._refs import all_refs, registered
 
@@ -95,8 +93,7 @@ class GraphOutputs:
 
     Notes
     -----
-    All methods must be called from the thread that constructs it: the datastore without a registry, through
-    which outputs enter the repository, keeps its records in a database of that thread.
+    Not for use by several threads at once.
     """
 
     def __init__(
@@ -109,7 +106,7 @@ class GraphOutputs:
         self._butler = butler
         self._types = dataset_types
         config = ButlerConfig(repository)
-        self._datastore, self._database = instantiate_standalone_datastore(config, butler.dimensions)
+        self._datastore = open_datastore(config, butler.dimensions)
         self._storage_classes = StorageClassFactory()
         self._storage_classes.addFromConfig(config)
         quanta = list(quanta)
@@ -125,14 +122,6 @@ class GraphOutputs:
         )
         self._readers = Counter(ref_id for q in quanta for ref_id in _input_ids(q) if ref_id in outputs)
         self._there = self._existing(outputs.values())
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, value: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        self._database.dispose()
 
     def records_for(self, quantum: GraphQuantum) -> RecordsMessage:
         """Return the datastore records of a quantum's inputs, as far as the inputs exist."""

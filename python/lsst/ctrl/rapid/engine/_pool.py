@@ -38,9 +38,14 @@ _DASK_CONFIG = {
     "distributed.worker.memory.pause": False,
     "distributed.worker.memory.terminate": False,
     "distributed.admin.tick.limit": "60s",
-    "distributed.scheduler.allowed-failures": 1_000_000,
-    # It would look at each process a hundred times a second, for a dashboard that there is not.
+    # Nobody looks at what Dask measures of itself, fifty times a second in each of its parts.
+    "distributed.admin.tick.interval": "1s",
+    "distributed.admin.system-monitor.interval": "30s",
+    "distributed.admin.system-monitor.disk": False,
+    "distributed.admin.system-monitor.gil.enabled": False,
     "distributed.worker.profile.enabled": False,
+    "distributed.scheduler.work-stealing": False,
+    "distributed.scheduler.allowed-failures": 1_000_000,
     "distributed.worker.daemon": True,
     # A replaced worker is warm at once, too.
     "distributed.worker.multiprocessing-method": "forkserver",
@@ -114,7 +119,10 @@ class WorkerPool:
                     silence_logs=logging.CRITICAL,
                 )
             )
-        client: Any = await self._stack.enter_async_context(Client(cluster, asynchronous=True))
+        client: Any = await self._stack.enter_async_context(
+            # Else each call goes through the scheduler, both ways.
+            Client(cluster, asynchronous=True, direct_to_workers=True)
+        )
         self._client = client
         self._nannies = cluster.workers
         await client.register_plugin(_Separate(), name="separate")

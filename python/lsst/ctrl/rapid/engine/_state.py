@@ -17,12 +17,12 @@ from lsst.daf.butler import (
     FileDataset,
     StorageClassFactory,
 )
-from lsst.daf.butler._standalone_datastore import instantiate_standalone_datastore
 from lsst.daf.butler.datastore import Datastore
 from lsst.daf.butler.datastore.record_data import DatastoreRecordData
 from lsst.daf.butler.datastores.fileDatastore import FileDatastore
 from lsst.pipe.base import TaskFactory
 
+from ..datastore import LocalWriter, open_datastore
 from ..plan import (
     CompiledPipeline,
     DatasetMessage,
@@ -80,8 +80,7 @@ class WorkerState:
 
     Notes
     -----
-    All methods must be called from the thread that constructs it: the datastore keeps its records in a
-    database of that thread.
+    Not for use by several threads at once.
     """
 
     def __init__(self, setup: WorkerSetup) -> None:
@@ -91,8 +90,9 @@ class WorkerState:
         universe = next(pipeline.graph.universe for pipeline in setup.pipelines)
         assert universe is not None, "A compiled pipeline is resolved."
         config = ButlerConfig(setup.repository)
-        self._datastore, self._database = instantiate_standalone_datastore(config, universe)
+        self._datastore = open_datastore(config, universe)
         self._datastore._set_trust_mode(True)  # noqa: SLF001 -- what QuantumBackedButler.initialize does
+        self._writer = LocalWriter(self._datastore)
         self._storage_classes = StorageClassFactory()
         self._storage_classes.addFromConfig(config)
         self._records = RecordStore(universe, records_from_json(setup.static_records, universe))
@@ -224,6 +224,7 @@ class WorkerState:
             cached=cached,
             shared=self._shared,
             cache=self._cache,
+            writer=self._writer,
         )
         executed = execute_quanta(
             planned, butler, self._task_factory, raise_on_partial_outputs=raise_on_partial_outputs

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 __all__ = ("ShardActor",)
 
+import gc
 import os
 import pickle
 import socket
@@ -17,6 +18,9 @@ from ._explicit import QuantaRequest
 from ._messages import ShardRequest, ShardResponse, WarmUp
 from ._state import WorkerState
 
+_FULL_COLLECTION = 50
+"""After so many shards all garbage is collected, not only that of the shard."""
+
 
 class ShardActor:
     """The actor of a worker process.
@@ -29,13 +33,14 @@ class ShardActor:
     Notes
     -----
     Methods never raise and return bytes: an exception or result that cannot be unpickled would hang the
-    caller.  The state is built in `warm`, in the thread that runs all methods: the actor is constructed in
-    another one, and the datastore's in-memory database is bound to its thread.
+    caller.  The state is built in `warm`, in the thread that runs all methods, not with the actor, which Dask
+    constructs in another one.
     """
 
     def __init__(self, setup: bytes) -> None:
         self._setup = setup
         self._state: WorkerState | None = None
+        self._shards = 0
 
     def warm(self) -> bytes:
         """Build the state: imports, datastore, plans.
@@ -52,6 +57,11 @@ class ShardActor:
             self._state = WorkerState(pickle.loads(self._setup))  # noqa: S301 -- made by the head of this very run
         except BaseException as err:  # noqa: BLE001 -- see the class
             reason = f"{type(err).__name__}: {err}"
+        if not reason:
+            # What is here now stays; from now on garbage is collected between shards, when least is alive.
+            gc.collect()
+            gc.freeze()
+            gc.disable()
         answer = WarmUp(
             ok=not reason,
             reason=reason,
@@ -104,7 +114,11 @@ class ShardActor:
             response = work(self._state, started)
         except BaseException as err:  # noqa: BLE001 -- see the class
             response = ShardResponse(ok=False, reason=explain(err), started=started, finished=time.time())
-        return response.model_dump_json().encode()
+        answer = response.model_dump_json().encode()
+        del response
+        self._shards += 1
+        gc.collect(2 if self._shards % _FULL_COLLECTION == 0 else 1)
+        return answer
 
 
 def _initialise_logging() -> None:

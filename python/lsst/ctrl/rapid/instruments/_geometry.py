@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ("find_segments", "read_geometry")
+__all__ = ("check_segments", "read_geometry")
 
 import dataclasses
 import math
@@ -27,6 +27,15 @@ FULL_WELL = 175_000.0
 _NOMINAL = {Vendor.E2V: (1.5, 5.4), Vendor.ITL: (1.7, 6.2)}
 """Gain (electrons/ADU) and read noise (electrons) assumed for each vendor's detectors: round numbers of the
 right size, good for a first look.  A calibration supersedes them."""
+
+type Geometry = tuple[Box, tuple[tuple[int, Amplifier], ...]]
+type _Layout = tuple[tuple[object, ...], ...]
+
+_GEOMETRY_CARDS = ("DATASEC", "DETSEC", "DETSIZE")
+_GEOMETRIES: dict[tuple[_Layout, Vendor, bool], Geometry] = {}
+_CHECKED: set[tuple[_Layout, bool]] = set()
+_KEPT = 1000
+"""More than a camera has detectors."""
 
 
 class Section(NamedTuple):
@@ -53,9 +62,7 @@ class Segment:
     detector: Section
 
 
-def read_geometry(
-    hdus: Sequence[Hdu], vendor: Vendor, *, half: bool, name: str
-) -> tuple[Box, tuple[tuple[int, Amplifier], ...]]:
+def read_geometry(hdus: Sequence[Hdu], vendor: Vendor, *, half: bool, name: str) -> Geometry:
     """Return the geometry of a raw.
 
     Parameters
@@ -92,7 +99,40 @@ def read_geometry(
     where an amplifier lies and how it is flipped; nothing is taken from constants, so detectors of any size
     work.
     """
-    bbox, segments = find_segments(hdus, half=half, name=name)
+    # A detector's segments lie where they lay in the last exposure: to find out takes longer than to look up.
+    key = (_layout(hdus), vendor, half)
+    if (known := _GEOMETRIES.get(key)) is None:
+        known = _read_geometry(hdus, vendor, half=half, name=name)
+        if len(_GEOMETRIES) >= _KEPT:
+            _GEOMETRIES.clear()
+        _GEOMETRIES[key] = known
+    return known
+
+
+def check_segments(hdus: Sequence[Hdu], *, half: bool, name: str) -> None:
+    """Check that the segments of a raw make a detector.
+
+    Parameters and errors are those of `read_geometry`.
+    """
+    key = (_layout(hdus), half)
+    if key not in _CHECKED:
+        _find_segments(hdus, half=half, name=name)
+        if len(_CHECKED) >= _KEPT:
+            _CHECKED.clear()
+        _CHECKED.add(key)
+
+
+def _layout(hdus: Sequence[Hdu]) -> _Layout:
+    """Return all of the headers that the geometry is made of."""
+    return tuple(
+        (hdu.index, hdu.name, hdu.shape, *(hdu.cards.get(keyword) for keyword in _GEOMETRY_CARDS))
+        for hdu in hdus
+        if hdu.shape is not None
+    )
+
+
+def _read_geometry(hdus: Sequence[Hdu], vendor: Vendor, *, half: bool, name: str) -> Geometry:
+    bbox, segments = _find_segments(hdus, half=half, name=name)
     origin = bbox.y.start, bbox.x.start
     calibrations = _nominal_calibrations(vendor)
     amplifiers = tuple(
@@ -101,7 +141,7 @@ def read_geometry(
     return Box.factory[: bbox.y.size, : bbox.x.size], amplifiers
 
 
-def find_segments(hdus: Sequence[Hdu], *, half: bool, name: str) -> tuple[Box, list[Segment]]:
+def _find_segments(hdus: Sequence[Hdu], *, half: bool, name: str) -> tuple[Box, list[Segment]]:
     """Return the segments of a raw, and the box that they tile in the pixels of ``DETSEC``.
 
     Parameters and errors are those of `read_geometry`.

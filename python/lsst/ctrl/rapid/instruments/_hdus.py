@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ("Hdu", "card_int", "card_text", "scan_hdus")
+__all__ = ("Hdu", "card_int", "card_real", "card_text", "scan_hdus")
 
 import dataclasses
 import os
@@ -27,43 +27,31 @@ class Hdu:
         Offset of the data unit from the start of the (uncompressed) file, bytes.
     data_size
         Size of the data unit without padding, bytes.
+    name
+        ``EXTNAME``, empty where there is none.
+    is_compressed
+        Whether it is a tile-compressed image.
+    shape
+        Rows and columns of the image, uncompressed; `None` where there is no two-dimensional image.
     """
 
     index: int
     cards: Mapping[str, str]
     data_start: int
     data_size: int
-
-    @property
-    def name(self) -> str:
-        """``EXTNAME``, empty where there is none."""
-        return card_text(self.cards, "EXTNAME") or ""
+    name: str
+    is_compressed: bool
+    shape: tuple[int, int] | None
 
     @property
     def label(self) -> str:
         """The HDU's number and name, for messages."""
-        return f"HDU {self.index}" + (f" ({self.name})" if self.name else "")
+        return _label(self.index, self.name)
 
     @property
     def next_start(self) -> int:
         """Offset of the next HDU, bytes."""
         return self.data_start + -(-self.data_size // BLOCK) * BLOCK
-
-    @property
-    def shape(self) -> tuple[int, int] | None:
-        """Rows and columns of the image, uncompressed; `None` where the HDU has no two-dimensional image."""
-        prefix = "Z" if self.is_compressed else ""
-        if self.index == 0 or not (self.is_compressed or card_text(self.cards, "XTENSION") == "IMAGE"):
-            return None
-        if card_int(self.cards, f"{prefix}NAXIS") != 2:
-            return None
-        columns, rows = (card_int(self.cards, f"{prefix}NAXIS{axis}") for axis in (1, 2))
-        return (rows, columns) if rows and columns else None
-
-    @property
-    def is_compressed(self) -> bool:
-        """Whether the HDU is a tile-compressed image."""
-        return self.cards.get("ZIMAGE", "").strip().startswith("T")
 
 
 def card_text(cards: Mapping[str, str], keyword: str) -> str | None:
@@ -71,6 +59,8 @@ def card_text(cards: Mapping[str, str], keyword: str) -> str | None:
     field = cards.get(keyword, "").lstrip()
     if not field.startswith("'"):
         return None
+    if "''" not in field:
+        return field[1:].partition("'")[0].strip()
     return field[1:].replace("''", "\0").partition("'")[0].replace("\0", "'").strip()
 
 
@@ -78,6 +68,16 @@ def card_int(cards: Mapping[str, str], keyword: str) -> int | None:
     """Return the value of an integer card, `None` where it is absent or not an integer."""
     try:
         return int(cards.get(keyword, "").partition("/")[0])
+    except ValueError:
+        return None
+
+
+def card_real(cards: Mapping[str, str], keyword: str, default: float) -> float | None:
+    """Return the value of a card that is a number, a default where it is absent, `None` for anything else."""
+    if keyword not in cards:
+        return default
+    try:
+        return float(cards[keyword].partition("/")[0].upper().replace("D", "E"))
     except ValueError:
         return None
 
@@ -126,15 +126,37 @@ def _scan_hdu(stream: BinaryIO, start: int, size: int, index: int, name: str) ->
         for at in range(0, len(text), CARD)
         if text[at + 8] == "="
     }
-    hdu = Hdu(index, cards, start + -(-(len(header) + CARD) // BLOCK) * BLOCK, 0)
+    name_of_hdu = card_text(cards, "EXTNAME") or ""
     axes = [card_int(cards, f"NAXIS{axis}") for axis in range(1, (card_int(cards, "NAXIS") or 0) + 1)]
     bitpix = card_int(cards, "BITPIX")
     if bitpix is None or any(axis is None or axis < 0 for axis in axes):
-        raise RefusedError(f"{name}: {hdu.label} does not say how large its data are (BITPIX, NAXIS cards).")
+        told = _label(index, name_of_hdu)
+        raise RefusedError(f"{name}: {told} does not say how large its data are (BITPIX, NAXIS cards).")
     count = 1 if axes else 0
     for axis in axes:
         count *= axis or 0
     groups = card_int(cards, "GCOUNT") or 1
-    return dataclasses.replace(
-        hdu, data_size=abs(bitpix) // 8 * groups * ((card_int(cards, "PCOUNT") or 0) + count)
+    is_compressed = cards.get("ZIMAGE", "").strip().startswith("T")
+    return Hdu(
+        index=index,
+        cards=cards,
+        data_start=start + -(-(len(header) + CARD) // BLOCK) * BLOCK,
+        data_size=abs(bitpix) // 8 * groups * ((card_int(cards, "PCOUNT") or 0) + count),
+        name=name_of_hdu,
+        is_compressed=is_compressed,
+        shape=_find_shape(index, cards, is_compressed=is_compressed),
     )
+
+
+def _find_shape(index: int, cards: Mapping[str, str], *, is_compressed: bool) -> tuple[int, int] | None:
+    prefix = "Z" if is_compressed else ""
+    if index == 0 or not (is_compressed or card_text(cards, "XTENSION") == "IMAGE"):
+        return None
+    if card_int(cards, f"{prefix}NAXIS") != 2:
+        return None
+    columns, rows = (card_int(cards, f"{prefix}NAXIS{axis}") for axis in (1, 2))
+    return (rows, columns) if rows and columns else None
+
+
+def _label(index: int, name: str) -> str:
+    return f"HDU {index}" + (f" ({name})" if name else "")

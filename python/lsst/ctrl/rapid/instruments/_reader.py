@@ -5,6 +5,7 @@ from __future__ import annotations
 __all__ = ("read_raw",)
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +14,12 @@ import numpy as np
 
 from ._camera import Purpose, load_camera
 from ._geometry import read_geometry
-from ._hdus import scan_hdus
-from ._header import read_primary_header
+from ._hdus import Hdu, scan_hdus
+from ._header import open_fits, read_primary_header
+from ._pixels import is_plain, read_plain
 from ._raw import RawImage, RawSegment
+
+type Integers = np.ndarray[Any, np.dtype[np.int32]]
 
 
 def read_raw(path: str | os.PathLike[str], *, instrument: str, detector: int) -> RawImage:
@@ -50,18 +54,24 @@ def read_raw(path: str | os.PathLike[str], *, instrument: str, detector: int) ->
         known = load_camera(instrument)[detector]
     except LookupError:
         raise ValueError(f"{name}: there is no detector {detector} of instrument {instrument!r}.") from None
-    bbox, amplifiers = read_geometry(
-        scan_hdus(path), known.vendor, half=known.purpose is Purpose.WAVEFRONT, name=name
+    hdus = scan_hdus(path)
+    bbox, amplifiers = read_geometry(hdus, known.vendor, half=known.purpose is Purpose.WAVEFRONT, name=name)
+    pixels = _read_pixels(path, [hdus[index] for index, _ in amplifiers], name)
+    segments = tuple(
+        RawSegment(amplifier, array) for (_, amplifier), array in zip(amplifiers, pixels, strict=True)
     )
-    with fitsio.FITS(os.fspath(path)) as file:
-        segments = tuple(
-            RawSegment(amplifier, _as_integers(file[index].read(), f"{name}, HDU {index}"))
-            for index, amplifier in amplifiers
-        )
     return RawImage(read_primary_header(path), instrument, detector, bbox, segments)
 
 
-def _as_integers(pixels: np.ndarray[Any, Any], where: str) -> np.ndarray[Any, np.dtype[np.int32]]:
+def _read_pixels(path: str | os.PathLike[str], hdus: Sequence[Hdu], name: str) -> list[Integers]:
+    if all(map(is_plain, hdus)):
+        with open_fits(path) as (stream, _):
+            return read_plain(stream, hdus, name)
+    with fitsio.FITS(os.fspath(path)) as file:
+        return [_as_integers(file[hdu.index].read(), f"{name}, HDU {hdu.index}") for hdu in hdus]
+
+
+def _as_integers(pixels: np.ndarray[Any, Any], where: str) -> Integers:
     if pixels.dtype.kind not in "iu":
         raise ValueError(f"{where}: its pixels are {pixels.dtype}; those of a raw are whole numbers, ADU.")
     return np.ascontiguousarray(pixels, dtype=np.int32)

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 __all__ = ("DataIds", "RecordStore", "record_to_json", "records_from_json")
 
+import functools
 from collections.abc import Iterable
 
 from lsst.daf.butler import Butler, DataCoordinate, DimensionGroup, DimensionRecord, DimensionUniverse
+
+_KEPT = 2000
+"""Records whose serialised form is remembered: more than the exposures in work have."""
 
 _STATIC = ("instrument", "detector", "physical_filter")
 
@@ -142,5 +146,10 @@ def record_to_json(record: DimensionRecord) -> str:
 
 
 def records_from_json(texts: Iterable[str], universe: DimensionUniverse) -> list[DimensionRecord]:
-    """Read records out of a message."""
-    return [DimensionRecord.from_json(text, universe=universe) for text in texts]
+    """Read records out of a message; those that came before are not read again."""
+    return [_record_from_json(text, universe) for text in texts]
+
+
+@functools.lru_cache(maxsize=_KEPT)
+def _record_from_json(text: str, universe: DimensionUniverse) -> DimensionRecord:
+    return DimensionRecord.from_json(text, universe=universe)

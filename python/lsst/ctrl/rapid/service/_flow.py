@@ -115,6 +115,8 @@ class ShardFlow:
                     self._times.setdefault(decision.shard, Times(ready=time.time()))
                     self._give_up(decision)
         self._parts.record.clock.update(self._parts.conductor.free_workers, time.time())
+        if self._parts.conductor.idle:
+            self._parts.outbox.flush()
 
     def _give_up(self, decision: Give) -> None:
         """End a shard that was lost too often, or that cannot run; what was lost is described from here."""

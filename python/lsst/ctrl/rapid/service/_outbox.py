@@ -19,12 +19,20 @@ class Outbox:
     def __init__(self, committer: Committer) -> None:
         self._committer = committer
         self._deferred: dict[tuple[str, int], list[RawItem]] = {}
+        self._submitted = False
         self.pending = 0
 
     def submit(self, item: RunItem | RawItem | ShardItem) -> None:
         """Hand an item over."""
+        self._submitted = True
         self.pending += 1
         self._committer.submit(item)
+
+    def flush(self) -> None:
+        """Have what was handed over registered now: nothing is about to follow."""
+        if self._submitted:
+            self._submitted = False
+            self._committer.flush()
 
     def dealt_with(self) -> None:
         """The committer has told of an item."""

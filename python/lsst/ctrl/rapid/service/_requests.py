@@ -5,6 +5,7 @@ from __future__ import annotations
 __all__ = ("Requests",)
 
 import asyncio
+import functools
 from collections.abc import Callable, Iterable, Sequence
 
 from lsst.daf.butler import DimensionRecord
@@ -28,6 +29,10 @@ from ._inputs import Products, merge_records
 
 _EXPOSURES_KEPT = 500
 """Exposures that are remembered after their end, so that the same raw again is told."""
+
+
+_RECORDS_KEPT = 2000
+"""Records whose serialised form is remembered."""
 
 
 class Requests:
@@ -61,6 +66,7 @@ class Requests:
         self.products = Products(compiled.pipelines.values())
         self._run_inputs: dict[str, tuple[tuple[DatasetMessage, ...], RecordsMessage]] = {}
         self._run_ready: dict[str, asyncio.Event] = {}
+        self._texts: dict[int, tuple[DimensionRecord, str]] = {}
 
     def add(self, raw: Raw) -> Raw | None:
         """Remember a raw; returns the one of the same data ID that was there before, which stays."""
@@ -172,12 +178,12 @@ class Requests:
             others=shard.others,
             detectors=() if shard.detector is not None else tuple({raw.detector: None for raw in raws}),
             run=run,
-            dimension_records=tuple(map(record_to_json, _unique(r for raw in raws for r in raw.records))),
+            dimension_records=tuple(map(self._to_json, _unique(r for raw in raws for r in raw.records))),
             raws=tuple(
                 RawMessage(
                     dataset=DatasetMessage.of(raw.ref),
                     path=str(raw.arrival.path),
-                    formatter=get_full_type_name(raw.formatter),
+                    formatter=_name(raw.formatter),
                 )
                 for raw in triggers
                 if isinstance(raw, RawReady)
@@ -198,7 +204,21 @@ class Requests:
             ),
         )
 
+    def _to_json(self, record: DimensionRecord) -> str:
+        """Serialise a record, once: the raws of an exposure share most of theirs."""
+        # By identity, for records are equal whose data IDs are.
+        known = self._texts.get(id(record))
+        if known is None or known[0] is not record:
+            if len(self._texts) >= _RECORDS_KEPT:
+                self._texts.clear()
+            known = self._texts[id(record)] = (record, record_to_json(record))
+        return known[1]
+
 
 def _unique(records: Iterable[DimensionRecord]) -> tuple[DimensionRecord, ...]:
     unique = {(record.definition.name, record.dataId.required_values): record for record in records}
     return tuple(unique.values())
+
+
+_name: Callable[[object], str] = functools.cache(get_full_type_name)
+"""Returns a type's name; upstream finds it by importing modules."""

@@ -1,0 +1,153 @@
+"""Registering datasets whose files are in place: many at once, in one transaction."""
+
+from __future__ import annotations
+
+__all__ = ("DatasetRegistrar", "Products", "Transfer")
+
+import dataclasses
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+
+import sqlalchemy.exc
+
+from lsst.daf.butler import (
+    DatasetRef,
+    DatasetType,
+    DimensionGroup,
+    FileDataset,
+    QuantumBackedButler,
+    StorageClassFactory,
+)
+from lsst.daf.butler.datastore import Datastore
+from lsst.daf.butler.datastore.record_data import DatastoreRecordData
+from lsst.daf.butler.direct_butler import DirectButler
+from lsst.daf.butler.registry import ConflictingDefinitionError
+
+from ..datastore import without_files
+from ..model import TransferMode
+
+type _Group = tuple[DimensionGroup, str]
+
+
+@dataclasses.dataclass(frozen=True)
+class Products:
+    """Datasets that were written into the repository's datastore without its registry.
+
+    Attributes
+    ----------
+    refs
+        The datasets, with expanded data IDs.
+    records
+        Their datastore records, by datastore.
+    """
+
+    refs: Sequence[DatasetRef]
+    records: Mapping[str, DatastoreRecordData]
+
+
+@dataclasses.dataclass(frozen=True)
+class Transfer:
+    """A file that becomes a dataset, with an expanded data ID."""
+
+    dataset: FileDataset
+    mode: TransferMode
+
+
+class DatasetRegistrar:
+    """Registers datasets.
+
+    Parameters
+    ----------
+    butler
+        The writing butler.
+    datastore
+        The same datastore, opened without the registry; it knows nothing of what is registered here.
+    storage_classes
+        The repository's.
+    dataset_types
+        The repository's definitions, by name.
+
+    Notes
+    -----
+    Upstream's ways (`~lsst.daf.butler.Butler.ingest`, `~lsst.daf.butler.Butler.transfer_from`) look first
+    whether a dataset is there already, through a temporary table and three joins.  Nearly everything here is
+    new, so it is inserted; only where that violates a constraint, all is done again upstream's ways, which
+    take what is there as it is and tell what is in conflict.
+    """
+
+    def __init__(
+        self,
+        butler: DirectButler,
+        datastore: Datastore,
+        storage_classes: StorageClassFactory,
+        dataset_types: Mapping[str, DatasetType],
+    ) -> None:
+        self._butler = butler
+        self._datastore = datastore
+        self._storage_classes = storage_classes
+        self._dataset_types = dataset_types
+
+    def register(self, transfers: Sequence[Transfer], products: Products) -> None:
+        """Register datasets, all or none; what is there already with the same ID stays as it is.
+
+        Raises
+        ------
+        lsst.daf.butler.registry.ConflictingDefinitionError
+            If the registry has another dataset of the same type and data ID in the same RUN.
+        FileNotFoundError
+            If a file is not there.
+        """
+        if missing := without_files(self._datastore, products.refs, products.records):
+            told = "; ".join(map(str, missing))
+            raise FileNotFoundError(f"{len(missing)} product(s) have no file any more: {told}")
+        try:
+            with self._butler.transaction():
+                self._insert(transfers, products)
+        except (ConflictingDefinitionError, sqlalchemy.exc.IntegrityError):
+            with self._butler.transaction():
+                self._merge(transfers, products)
+
+    def _insert(self, transfers: Sequence[Transfer], products: Products) -> None:
+        datastore = self._butler._datastore  # noqa: SLF001 -- it has no public name
+        known = datastore.knows_these([ref for transfer in transfers for ref in transfer.dataset.refs])
+        new = [t for t in transfers if not any(known[ref] for ref in t.dataset.refs)]
+        old = [t for t in transfers if any(known[ref] for ref in t.dataset.refs)]
+        groups: dict[_Group, list[DatasetRef]] = defaultdict(list)
+        for ref in (*(ref for t in new for ref in t.dataset.refs), *products.refs):
+            groups[ref.datasetType.dimensions, ref.run].append(ref)
+        for (_, _), refs in sorted(groups.items(), key=lambda item: item[0][1]):
+            # What upstream's ingest and transfer_from do, but for the look at what is there.
+            self._butler._registry._importDatasets(refs, expand=False, assume_new=True)  # noqa: SLF001
+        datastore.import_records(products.records)
+        for mode, datasets in _by_mode(new).items():
+            datastore.ingest(*datasets, transfer=mode)
+        self._ingest(old)
+
+    def _merge(self, transfers: Sequence[Transfer], products: Products) -> None:
+        self._ingest(transfers)
+        if not products.refs:
+            return
+        try:
+            self._datastore.import_records(products.records)
+            source = QuantumBackedButler(
+                [],
+                [ref.id for ref in products.refs],
+                self._butler.dimensions,
+                self._datastore,
+                self._storage_classes,
+                dataset_types=self._dataset_types,
+            )
+            self._butler.transfer_from(source, products.refs)
+        finally:
+            self._datastore.forget(products.refs)
+
+    def _ingest(self, transfers: Iterable[Transfer]) -> None:
+        for mode, datasets in _by_mode(transfers).items():
+            self._butler.ingest(*datasets, transfer=mode, skip_existing=True)
+
+
+def _by_mode(transfers: Iterable[Transfer]) -> Mapping[TransferMode, list[FileDataset]]:
+    found: dict[TransferMode, list[FileDataset]] = defaultdict(list)
+    for transfer in transfers:
+        found[transfer.mode].append(transfer.dataset)
+    return found

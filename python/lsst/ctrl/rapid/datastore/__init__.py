@@ -1,0 +1,5 @@
+"""The repository's files without its registry: upstream's datastore, quick for one process."""
+
+from ._files import *
+from ._open import *
+from ._writer import *
