@@ -68,6 +68,21 @@ def test_overscans_surround_the_data(write_raw) -> None:
     assert segment.array.dtype.isnative
 
 
+def test_overscans_of_other_widths_are_told_apart(write_raw) -> None:
+    def widen(hdus: list) -> None:
+        for hdu in hdus[1:17]:
+            hdu.data = np.pad(hdu.data, ((0, 2), (0, 5)))
+
+    plain, wide = (
+        read_raw(path, instrument="LSSTCam", detector=94).segments[0]
+        for path in (write_raw(), write_raw("wide.fits", edit=widen))
+    )
+    for segment, width in ((plain, 22), (wide, 27)):
+        geometry = segment.amplifier.unassembled_raw_geometry
+        assert geometry.bbox.shape == segment.array.shape
+        assert segment.section(geometry.serial_overscan_bbox).shape == (20, width)
+
+
 def test_nominal_calibrations_differ_by_vendor(write_raw) -> None:
     path = write_raw()
     e2v = read_raw(path, instrument="LSSTCam", detector=94).segments[0].amplifier.nominal_calibrations

@@ -24,6 +24,8 @@ from multiprocessing import forkserver, resource_tracker, util
 from pathlib import Path
 from typing import NoReturn
 
+import setproctitle
+
 WORKER_ENVIRONMENT = {
     # Dask has workers return memory to the system at once; images would be paged in anew for each quantum.
     "MALLOC_TRIM_THRESHOLD_": str(1 << 30),
@@ -41,8 +43,7 @@ WORKER_ENVIRONMENT = {
 _MALLOC_PARAMETERS = {-1: "MALLOC_TRIM_THRESHOLD_", -3: "MALLOC_MMAP_THRESHOLD_"}
 """Numbers of malloc.h, and the variables that stand for them."""
 
-_PR_SET_NAME = 15
-_NAME = b"rapid-worker"
+_NAME = "rapid-worker"
 
 
 def start_fork_server(preload: Sequence[str]) -> None:
@@ -110,7 +111,8 @@ def _serve(code: str, passed: Sequence[int], set_malloc: Callable[[int, int], in
             os.closerange(first, kept)
             first = kept + 1
         os.closerange(first, os.sysconf("SC_OPEN_MAX"))
-        _rename()
+        # Who stops the head by its name must not hit its workers.
+        setproctitle.setproctitle(_NAME)
         for parameter, variable in _MALLOC_PARAMETERS.items():
             set_malloc(parameter, int(os.environ[variable]))
         exec(code, {})  # noqa: S102 -- of the standard library, which a new process would be given
@@ -120,16 +122,6 @@ def _serve(code: str, passed: Sequence[int], set_malloc: Callable[[int, int], in
         sys.excepthook(*sys.exc_info())
     finally:
         os._exit(status)
-
-
-def _rename() -> None:
-    """Give this process a name of its own: who stops the head by its name must not hit it."""
-    ctypes.CDLL(None).prctl(_PR_SET_NAME, _NAME)
-    # Fields after the command, which may have spaces and parentheses: proc_pid_stat(5).
-    fields = Path("/proc/self/stat").read_text().rpartition(")")[2].split()
-    start, end = int(fields[45]), int(fields[46])
-    if start:
-        ctypes.memmove(start, _NAME.ljust(end - start, b"\0"), end - start)
 
 
 def _malloc_setter() -> Callable[[int, int], int] | None:

@@ -55,8 +55,6 @@ class Task:
         Those that are processed.
     workers
         Number of workers.
-    pause
-        Seconds between single raws.
     """
 
     repository: Repository
@@ -67,7 +65,6 @@ class Task:
     single: Sequence[TinyRaw] = ()
     exposures: Sequence[Sequence[TinyRaw]] = ()
     held: Sequence[TinyRaw] = ()
-    pause: float = 0.05
 
 
 @dataclass
@@ -227,9 +224,9 @@ class _Measured(Executor):
     async def _send_singly(self, raws: Sequence[TinyRaw]) -> None:
         for raw in raws:
             raw.send(self._landing)
-            await asyncio.sleep(self._task.pause)
-        for committed in await self._wait_for(raws):
-            found = committed.item.outcome.times  # type: ignore[union-attr]  # they are shards
+            # However slow the machine is now, the worker is idle when the next one comes.
+            [committed] = await self._wait_for([raw])
+            found = committed.item.outcome.times  # type: ignore[union-attr]  # it is a shard
             self.times.overhead.append((found.started or 0.0) - (found.file_closed or 0.0))
 
     async def _send_at_once(self, exposures: Sequence[Sequence[TinyRaw]]) -> None:

@@ -212,7 +212,10 @@ def _certify_biases(butler: Butler, detectors: Iterable[int]) -> None:
     with butler.transaction():
         refs = [
             butler.put(
-                np.full(amplifiers(number), number, np.float32), bias, instrument=INSTRUMENT, detector=number
+                np.full(amplifiers(number), number, np.float32),
+                bias,
+                instrument=INSTRUMENT,
+                detector=number,
             )
             for number in detectors
         ]

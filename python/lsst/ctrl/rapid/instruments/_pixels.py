@@ -57,7 +57,7 @@ def read_plain(stream: BinaryIO, hdus: Sequence[Hdu], name: str) -> list[np.ndar
     sizes = [rows * columns for rows, columns in shapes]
     pixels = np.empty(sum(sizes), dtype=np.int32)
     images = np.split(pixels, np.cumsum(sizes)[:-1])
-    buffer = np.empty(_CHUNK, dtype=np.uint8)
+    buffer = np.empty(min(_CHUNK, 4 * max(sizes)), dtype=np.uint8)
     for hdu, image in zip(hdus, images, strict=True):
         _read_into(image, stream, hdu, buffer, name)
     return [image.reshape(shape) for image, shape in zip(images, shapes, strict=True)]

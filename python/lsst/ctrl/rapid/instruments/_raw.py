@@ -23,9 +23,8 @@ class RawSegment:
     Attributes
     ----------
     amplifier
-        Geometry: ``bbox`` is the amplifier's place in the trimmed, assembled detector;
-        ``unassembled_raw_geometry`` has the sections of ``array`` and how it is flipped.  Raws of one detector
-        share it: it is not to be modified.
+        Geometry, shared by raws and not to be modified: ``bbox`` is the place in the assembled detector;
+        ``unassembled_raw_geometry`` has the sections of ``array`` and how it is flipped.
     array
         Pixels, ADU, indexed by row and column; its first pixel is row 0, column 0 of
         ``unassembled_raw_geometry.bbox``.

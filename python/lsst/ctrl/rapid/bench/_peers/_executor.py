@@ -10,6 +10,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
+from pathlib import Path
 from typing import override
 
 from ..._startup import start_fork_server, uncollected
@@ -54,11 +55,23 @@ class ExecutorPeer:
         Its own.
     workers
         How many worker processes.
+    pipeline, labels
+        What is run; the two tiny tasks if it is not said.
+    detectors
+        Those that are processed; all for science if it is not said.
     """
 
     name = "(e) rapid-exec"
 
-    def __init__(self, repository: Repository, workers: int) -> None:
+    def __init__(
+        self,
+        repository: Repository,
+        workers: int,
+        *,
+        pipeline: Path | None = None,
+        labels: Sequence[str] = (),
+        detectors: Sequence[int] = (),
+    ) -> None:
         self.repository = repository
         self._landing, self._staging = (
             repository.root.parent / f"{repository.name}-{folder}" for folder in ("landing", "staging")
@@ -66,12 +79,13 @@ class ExecutorPeer:
         self._landing.mkdir()
         settings = RunSettings(
             repository=str(repository.root),
-            pipeline=pipeline_file(),
+            pipeline=pipeline or pipeline_file(),
+            labels=tuple(labels),
             instruments=(INSTRUMENT,),
             output="bench/executor",
             watch=(self._landing,),
             workers=workers,
-            detectors=science_detectors(),
+            detectors=tuple(detectors) or science_detectors(),
             work_dir=repository.root.parent / f"{repository.name}-work",
         )
         settings.work_dir.mkdir()

@@ -1,0 +1,260 @@
+"""Raws of full size through ``pipelines/summit.yaml``: what the framework adds to the floor."""
+
+# The fields of pex_config have no annotations.
+# mypy: disable-error-code="no-untyped-call"
+
+from __future__ import annotations
+
+__all__ = ("run",)
+
+import contextlib
+import dataclasses
+import datetime
+import importlib.resources
+import statistics
+from collections.abc import Sequence
+from pathlib import Path
+
+from lsst.daf.butler import Butler
+from lsst.pipe.base import Struct
+
+from ..channels import QuickIsrConfig, QuickIsrTask
+from ..instruments import read_raw
+from ..model import Times
+from ._floor import Clock, Floor, FloorMeter
+from ._full_raws import certify_calibrations, make_calibrations, take_raws
+from ._model import Findings, Goal, Row, Series, SuiteSettings, Tell
+from ._peers import ExecutorPeer
+from ._raws import INSTRUMENT, TinyRaw
+from ._site import Repository, open_site
+from ._trial import DATABASES
+
+_DETECTORS = (94, 0)
+"""One of each vendor."""
+_REPETITIONS = 7
+_QUICK_SCALE = 1 / 16
+_REDUCTION = "quick ISR: read and reduce"
+
+
+@dataclasses.dataclass(frozen=True)
+class _Shard:
+    """What the framework took for one shard, ms.
+
+    Attributes
+    ----------
+    dispatch
+        From the file's closing to the start in the worker.
+    around
+        In the worker, before, between and after the quanta.
+    within
+        In the quanta, before and after the task's ``runQuantum``.
+    commit
+        From the end in the worker until all is registered.
+    tasks
+        In ``runQuantum``, for comparison: reading, arithmetic, writing.
+    """
+
+    dispatch: float
+    around: float
+    within: float
+    commit: float
+    tasks: float
+
+    @property
+    def framework(self) -> float:
+        return self.dispatch + self.around + self.within + self.commit
+
+
+_PARTS = {
+    "dispatch": "file closed to start",
+    "around": "worker, outside quanta",
+    "within": "quanta, outside tasks",
+    "commit": "finished to registered",
+    "framework": "framework",
+    "tasks": "tasks",
+}
+
+
+def run(settings: SuiteSettings, tell: Tell) -> Findings:
+    """Measure the executor on raws of two detectors, one after another, and `QuickIsrTask` alone.
+
+    Parameters
+    ----------
+    settings
+        What was asked for.
+    tell
+        Takes a line on each thing that is done.
+    """
+    repetitions = settings.repetitions or (1 if settings.quick else _REPETITIONS)
+    scale = _QUICK_SCALE if settings.quick else 1.0
+    rows: list[Row] = []
+    goals: list[Goal] = []
+    versions: dict[str, str] = {}
+    for database in settings.databases:
+        where, folder = DATABASES[database], settings.work_dir / f"summit-{database}"
+        with open_site(folder, database, ()) as site:
+            versions |= site.versions
+            tell(f"{where}: making calibrations, taking {repetitions + 1} exposures.")
+            repository = site.copy("summit")
+            with repository.open(writeable=True) as butler:
+                certify_calibrations(butler, _DETECTORS, scale)
+            exposures = take_raws(folder / "raws", _DETECTORS, repetitions + 1, scale)
+            shards, written = _process(repository, exposures, where, tell)
+            tell(f"{where}: the floor, and the quick ISR alone.")
+            floor, clock = _measure_alone(exposures[-1][0], scale, written, folder, repetitions)
+        rows += [*_shard_rows(where, shards, floor), *clock.rows(where), *_floor_rows(where, floor, clock)]
+        goals += _goals(where, shards, floor, clock)
+    return Findings(
+        rows=tuple(rows),
+        goals=tuple(goals),
+        notes=(
+            f"Detectors {_DETECTORS}, E2V and ITL; each raw comes when the one before is registered.",
+            "The first exposure does not count: calibrations are read, memory is asked for.",
+            "Framework: from the file's closing to the registration, but for the tasks' runQuantum.",
+            "A runQuantum reads, calculates and writes: what it takes is the tasks' and upstream's.",
+            "Floor of a shard: the fastest reader, the least arithmetic, its products' bytes written.",
+            "Floors are CPU time, interleaved with the quick ISR: reading, and QuickIsrTask.run.",
+        ),
+        settings={"repetitions": str(repetitions), "workers": "1", "detectors": str(len(_DETECTORS))},
+        versions=versions,
+    )
+
+
+def _process(
+    repository: Repository, exposures: Sequence[Sequence[TinyRaw]], where: str, tell: Tell
+) -> tuple[list[_Shard], int]:
+    """Return what the framework took for each shard but those of the first exposure, and bytes a shard."""
+    peer = ExecutorPeer(repository, 1, pipeline=_pipeline_file(), labels=["step1a"], detectors=_DETECTORS)
+    shards: list[_Shard] = []
+    with contextlib.closing(peer):
+        peer.start()
+        for count, raws in enumerate(exposures):
+            tell(f"{where}: exposure {count + 1} of {len(exposures)} through summit.yaml.")
+            for raw in raws:
+                processed = peer.observe(peer.prepare([raw]))
+                with repository.open(run=processed.run) as butler:
+                    shard = _take_apart(processed.times[0], _task_seconds(butler, raw, processed.times[0]))
+                if count:
+                    shards.append(shard)
+    return shards, _size_of(repository.root / processed.run) // sum(map(len, exposures))
+
+
+def _pipeline_file() -> Path:
+    package = importlib.resources.files("lsst.ctrl.rapid")
+    return Path(str(package.joinpath("resources", "pipelines", "summit.yaml")))
+
+
+def _task_seconds(butler: Butler, raw: TinyRaw, times: Times) -> float:
+    """Return the seconds that the tasks of a shard were in ``runQuantum``, as upstream's metadata say."""
+    total = 0.0
+    for quantum in times.quanta:
+        metadata = butler.get(
+            f"{quantum.label}_metadata", instrument=INSTRUMENT, exposure=raw.exposure, detector=raw.detector
+        )
+        start, end = (
+            datetime.datetime.fromisoformat(metadata["quantum"][name]) for name in ("startUtc", "endUtc")
+        )
+        total += (end - start).total_seconds()
+    return total
+
+
+def _take_apart(times: Times, task_seconds: float) -> _Shard:
+    if None in (times.file_closed, times.started, times.finished, times.committed):
+        raise RuntimeError(f"A shard has not all its times: {times}")
+    closed, started, finished, committed = (
+        float(moment or 0.0) for moment in (times.file_closed, times.started, times.finished, times.committed)
+    )
+    quanta = sum(quantum.end - quantum.start for quantum in times.quanta)
+    return _Shard(
+        dispatch=1e3 * (started - closed),
+        around=1e3 * (finished - started - quanta),
+        within=1e3 * (quanta - task_seconds),
+        commit=1e3 * (committed - finished),
+        tasks=1e3 * task_seconds,
+    )
+
+
+def _size_of(folder: Path) -> int:
+    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+
+
+def _measure_alone(
+    raw: TinyRaw, scale: float, written: int, folder: Path, repetitions: int
+) -> tuple[Floor, Clock]:
+    """Measure the floor and the quick ISR, interleaved."""
+    calibrations = make_calibrations(raw.detector, scale)
+    task = QuickIsrTask(config=QuickIsrConfig())
+    meter = FloorMeter(
+        raw.path, instrument=INSTRUMENT, detector=raw.detector, output_bytes=written, folder=folder
+    )
+
+    def reduce() -> Struct:
+        image = read_raw(raw.path, instrument=INSTRUMENT, detector=raw.detector)
+        return task.run(image, **calibrations)
+
+    clock = Clock()
+    for count in range(repetitions + 1):
+        meter.repeat(clock)
+        clock.time(_REDUCTION, reduce)
+        if count == 0:
+            clock.forget()
+    return Floor(clock), clock
+
+
+def _shard_rows(where: str, shards: Sequence[_Shard], floor: Floor) -> list[Row]:
+    rows = []
+    for part, what in _PARTS.items():
+        values = [getattr(shard, part) for shard in shards]
+        columns = {
+            "time": _series("ms", values),
+            "of the floor": _series("x", [v / floor.shard for v in values]),
+        }
+        rows.append(Row(what=f"shard: {what}", where=where, columns=columns))
+    return rows
+
+
+def _floor_rows(where: str, floor: Floor, clock: Clock) -> list[Row]:
+    floors = {
+        "floor: read with fitsio, copy": floor.fitsio_and_copy,
+        "floor: read with the fastest, copy": floor.read_and_copy,
+        "floor of a shard": floor.shard,
+    }
+    reduced = clock.cpu(_REDUCTION).values
+    return [
+        *(
+            Row(what=what, where=where, columns={"CPU": _series("ms", [value])})
+            for what, value in floors.items()
+        ),
+        *(
+            Row(
+                what=f"quick ISR by {what}",
+                where=where,
+                columns={"CPU": _series("x", [value / floors[what] for value in reduced])},
+            )
+            for what in list(floors)[:2]
+        ),
+    ]
+
+
+def _goals(where: str, shards: Sequence[_Shard], floor: Floor, clock: Clock) -> list[Goal]:
+    framework = statistics.median(shard.framework for shard in shards)
+    return [
+        Goal(
+            name=f"framework time by the floor of a shard, {where}",
+            bound="most",
+            target=0.1,
+            value=framework / floor.shard,
+            unit="x",
+        ),
+        Goal(
+            name=f"quick ISR by reading with fitsio and copying, {where}",
+            bound="most",
+            target=2.5,
+            value=clock.cpu(_REDUCTION).median / floor.fitsio_and_copy,
+            unit="x",
+        ),
+    ]
+
+
+def _series(unit: str, values: Sequence[float]) -> Series:
+    return Series(unit=unit, values=tuple(values))
