@@ -43,9 +43,12 @@ class DatabaseServer:
         return url.render_as_string(hide_password=False)
 
     def create(self, name: str, template: str = "template1") -> None:
-        """Make a database as a copy of another, to which nobody is connected."""
+        """Make a database as a copy of another, to which nobody is connected; it is on disk then."""
         with self.engine.connect() as connection:
-            connection.execute(sqlalchemy.text(f'CREATE DATABASE "{name}" TEMPLATE "{template}"'))
+            # File by file: what was logged would be written again while something is measured.
+            copied = f'CREATE DATABASE "{name}" TEMPLATE "{template}" STRATEGY FILE_COPY'
+            connection.execute(sqlalchemy.text(copied))
+            connection.execute(sqlalchemy.text("CHECKPOINT"))
 
     def drop(self, name: str) -> None:
         """Remove a database, whoever is connected to it, if it is there."""
