@@ -91,7 +91,7 @@ def with_peer(trial: Trial, letter: str, instead: str) -> Trial:
 
 
 def test_overhead_compares_what_it_measured(trial: Trial) -> None:
-    trial = with_peer(trial, "a", instead="c")
+    trial = with_peer(trial, "a", instead="b")
     found = _suite_overhead.compare(
         [trial], dataclasses.replace(_suite_overhead.QUICK, stream=2, idle=2), print
     )

@@ -201,7 +201,8 @@ def _notes(sizes: Sizes) -> tuple[str, ...]:
     )
     idle = (
         f"Idle worker: {sizes.idle} raws of an exposure, {sizes.pause:g} s apart, from file closed to task "
-        "start; the first, whose header is translated and whose visit is defined, is among them."
+        "start less the wait for the worker; the first, whose header is translated and whose visit is "
+        "defined, is among them."
     )
     return stream, registered, idle
 
