@@ -14,6 +14,8 @@ from ._trial import Measured, Trial, open_trials
 
 _LETTERS = "bce"
 _REPETITIONS = 2
+"""In one database; in two, half as many."""
+
 _SAMPLE = 2
 """Detectors on which ``-j`` of (b) is chosen: with more processes each quantum costs a process."""
 
@@ -29,7 +31,9 @@ def run(settings: SuiteSettings, tell: Tell) -> Findings:
         Takes a line on each thing that is done.
     """
     detectors = science_detectors()[:4] if settings.quick else science_detectors()
-    repetitions = settings.repetitions or (1 if settings.quick else _REPETITIONS)
+    repetitions = settings.repetitions or (
+        1 if settings.quick else max(1, _REPETITIONS // len(settings.databases))
+    )
     with open_trials(settings, "burst", _LETTERS, settings.workers, detectors, tell) as trials:
         return compare(trials, detectors, repetitions, settings.workers, tell)
 

@@ -21,7 +21,7 @@ from ._child import Child
 
 with uncollected():
     from ...commit import Committed, ShardItem
-    from ...model import Outcome, Times
+    from ...model import Outcome
     from ...service import Executor, RunSettings
 
 _PRELOAD = (f"{__package__}._forked",)
@@ -35,14 +35,15 @@ class Processed:
     ----------
     run
         The RUN that has the outputs.
-    times
-        Of each shard.
+    overheads_ms
+        Of each shard, from file closed to task start, less the time without a free worker; as the report has
+        it.
     failed
         What failed, and why; ``""`` if all is done.
     """
 
     run: str
-    times: tuple[Times, ...]
+    overheads_ms: tuple[float, ...]
     failed: str = ""
 
 
@@ -104,7 +105,7 @@ class ExecutorPeer:
         return self.observe(raws).run
 
     def observe(self, raws: Sequence[TinyRaw], pause: float = 0.0) -> Processed:
-        """As `process`, with the times of the shards.
+        """As `process`, with what the executor says of the shards.
 
         Parameters
         ----------
@@ -180,14 +181,16 @@ class _Told(Executor):
         """Say that an exposure is registered, if it is."""
         if len(self._ended[exposure]) != self._wanted.get(exposure):
             return
-        run, times, failed = "", [], ""
+        assert self._parts is not None, "Shards end after the parts are made."
+        run, overheads, failed = "", [], ""
         for committed in self._ended.pop(exposure):
             assert isinstance(committed.item, ShardItem), "No others are kept."
             outcome, run = committed.item.outcome, committed.item.run.run
             if committed.error or outcome.outcome is not Outcome.DONE:
                 failed = f"{committed.item.shard} is not done: {committed.error or outcome.reason}"
-            times.append(outcome.times.model_copy(update={"committed": committed.time}))
-        self._connection.send(Processed(run, tuple(times), failed))
+            if (overhead := self._parts.record.shard(committed.item.shard).overhead) is not None:
+                overheads.append(overhead.overhead_ms)
+        self._connection.send(Processed(run, tuple(overheads), failed))
 
 
 def _run(connection: Connection, settings: RunSettings) -> None:
