@@ -64,7 +64,7 @@ def test_the_executors_facts_name_what_there_is():
         graph = Pipeline.from_uri(str(PIPELINES / entry["pipeline"])).to_graph()
         for task in graph.tasks.values():
             made |= {edge.dataset_type_name for edge in task.outputs.values()}
-            read |= {edge.dataset_type_name for edge in task.prerequisite_inputs.values()}
+            read |= {edge.parent_dataset_type_name for edge in task.iter_all_inputs()}
     assert set(facts["publish"]) <= made
     assert set(facts["shared"]) <= read | made
 

@@ -10,7 +10,7 @@ from uuid import uuid4
 import numpy as np
 import pytest
 from lsst.daf.butler import Butler, ButlerConfig, DatasetRef, DatasetType, StorageClassFactory
-from lsst.images import Image
+from lsst.images import Box, Image
 
 from lsst.ctrl.rapid.datastore import LocalWriter, open_datastore
 from lsst.ctrl.rapid.engine._butler import ObjectCache, ShardButler
@@ -98,6 +98,16 @@ def test_a_shared_calibration_is_read_once_and_not_copied(shop: Shop) -> None:
 def test_a_component_comes_from_memory(shop: Shop) -> None:
     butler = shop.shard()
     assert butler.get(shop.refs["calibration"].makeComponentRef("bbox")).shape == (4, 4)
+
+
+def test_what_is_shared_is_read_once_a_shard(shop: Shop) -> None:
+    shop.datastore.put(Image(np.ones((4, 4), np.float32)), shop.refs["product"])
+    butler = shop.shard("product")
+    assert butler.get(shop.refs["product"], parameters={"bbox": Box.factory[:2, :2]}).bbox.shape == (2, 2)
+    first = butler.get(shop.refs["product"])
+    assert first.bbox.shape == (4, 4)
+    assert butler.get(shop.refs["product"]).array is first.array
+    assert shop.shard().get(shop.refs["product"]).array is not first.array
 
 
 def test_a_product_passes_on_in_memory_and_is_written(shop: Shop) -> None:

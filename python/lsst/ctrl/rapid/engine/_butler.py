@@ -92,7 +92,7 @@ class ShardButler(QuantumBackedButler):
     Notes
     -----
     An object that one quantum puts is handed to the next without reading it back; the file is written
-    all the same.
+    all the same.  One that is shared and is read whole is read once.
     """
 
     def __init__(
@@ -149,7 +149,9 @@ class ShardButler(QuantumBackedButler):
         if handle is None and ref.datasetType.nameAndComponent()[0] in self._cached:
             handle = self._load(ref)
         if handle is None:
-            return super().get(ref, parameters=parameters, storageClass=storageClass)
+            obj = super().get(ref, parameters=parameters, storageClass=storageClass)
+            self._keep(ref, obj, as_stored=not parameters and storageClass is None)
+            return obj
         wanted = ref.datasetType.storageClass if storageClass is None else storageClass
         with self._metrics.instrument_get(_LOG, msg="Retrieved dataset from memory"):
             obj = handle.get(
@@ -159,6 +161,15 @@ class ShardButler(QuantumBackedButler):
             self._actual_inputs.add(ref.id)
             self._available_inputs.add(ref.id)
         return obj
+
+    def _keep(self, ref: DatasetRef, obj: Any, *, as_stored: bool) -> None:
+        """Keep for the next tasks of the shard what was read whole, where it can be handed out as it is."""
+        name = ref.datasetType.name
+        if as_stored and name in self._shared and ref == self._registered(ref):
+            storage_class = ref.datasetType.storageClass
+            self._made[ref.id] = InMemoryDatasetHandle(
+                obj, storageClass=storage_class, dataId=ref.dataId, copy=False
+            )
 
     def _load(self, ref: DatasetRef) -> InMemoryDatasetHandle:
         """Return a calibration out of the cache, read whole when it is not there yet."""

@@ -21,7 +21,7 @@ from ._child import Child
 
 with uncollected():
     from ...commit import Committed, ShardItem
-    from ...model import Outcome
+    from ...model import Outcome, Times
     from ...service import Executor, RunSettings
 
 _PRELOAD = (f"{__package__}._forked",)
@@ -38,12 +38,15 @@ class Processed:
     overheads_ms
         Of each shard, from file closed to task start, less the time without a free worker; as the report has
         it.
+    times
+        Of each shard.
     failed
         What failed, and why; ``""`` if all is done.
     """
 
     run: str
     overheads_ms: tuple[float, ...]
+    times: tuple[Times, ...] = ()
     failed: str = ""
 
 
@@ -182,15 +185,16 @@ class _Told(Executor):
         if len(self._ended[exposure]) != self._wanted.get(exposure):
             return
         assert self._parts is not None, "Shards end after the parts are made."
-        run, overheads, failed = "", [], ""
+        run, overheads, times, failed = "", [], [], ""
         for committed in self._ended.pop(exposure):
             assert isinstance(committed.item, ShardItem), "No others are kept."
             outcome, run = committed.item.outcome, committed.item.run.run
+            times.append(outcome.times.model_copy(update={"committed": committed.time}))
             if committed.error or outcome.outcome is not Outcome.DONE:
                 failed = f"{committed.item.shard} is not done: {committed.error or outcome.reason}"
             if (overhead := self._parts.record.shard(committed.item.shard).overhead) is not None:
                 overheads.append(overhead.overhead_ms)
-        self._connection.send(Processed(run, tuple(overheads), failed))
+        self._connection.send(Processed(run, tuple(overheads), tuple(times), failed))
 
 
 def _run(connection: Connection, settings: RunSettings) -> None:
