@@ -59,7 +59,7 @@ class Committer:
         on_committed: Callable[[Committed], None],
         *,
         interval: float = 0.25,
-        batch: int = 64,
+        batch: int = 200,
     ) -> None:
         self._make = registrar
         self._on_committed = on_committed

@@ -79,7 +79,7 @@ class SiteFile(Model):
     """How often a shard is tried whose worker died under it."""
     commit_interval: float = pydantic.Field(default=0.25, gt=0)
     """Longest wait of an ended shard for the others of its batch, seconds."""
-    commit_batch: int = pydantic.Field(default=64, ge=1)
+    commit_batch: int = pydantic.Field(default=200, ge=1)
     """Most shards in one batch."""
     calibration_cache_mb: float = pydantic.Field(default=2048.0, ge=0)
     """Memory of each worker for calibrations, megabytes."""

@@ -42,6 +42,6 @@ class RunSettings(Model):
     quantum_timeout: float = 600.0
     attempts: int = 2
     commit_interval: float = 0.25
-    commit_batch: int = 64
+    commit_batch: int = 200
     calibration_cache_mb: float = 2048.0
     calibration_ttl: float = 300.0
