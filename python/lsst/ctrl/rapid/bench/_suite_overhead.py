@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from ..instruments import read_raw
+from ._floor import tiny_floor
 from ._model import Findings, Goal, Row, Series, SuiteSettings, Tell
 from ._peers import ExecutorPeer
 from ._raws import INSTRUMENT, TinyRaw, science_detectors
@@ -92,12 +93,17 @@ def compare(trials: Sequence[Trial], sizes: Sizes, tell: Tell) -> Findings:
     for trial in trials:
         tell(f"{trial.where}: {sizes.idle} files one by one.")
         idle.append(_idle(trial, sizes.detectors[: sizes.idle], sizes.pause))
-    payload = _payload(trials[0].camera.take(sizes.detectors[:20]))
+    raws = trials[0].camera.take(sizes.detectors[:20])
+    payload, floor = _payload(raws), tiny_floor(raws[0])
     names = {letter: peer.name for letter, peer in trials[0].peers.items()}
     where = [trial.where for trial in trials]
     return Findings(
         rows=(
-            *(found[place, letter].row(names[letter], place) for place in where for letter in _LETTERS),
+            *(
+                found[place, letter].row(names[letter], place, floor)
+                for place in where
+                for letter in _LETTERS
+            ),
             *idle,
             Row(what="reading a raw, in each of them", columns={"CPU per detector": payload}),
         ),
@@ -131,10 +137,11 @@ class _Found:
     def cpu(self) -> Series:
         return _milliseconds([one.cpu_seconds / one.detectors for one in self._streams])
 
-    def row(self, what: str, where: str) -> Row:
+    def row(self, what: str, where: str, floor: float) -> Row:
         columns = {
             "per detector": self.per_detector,
             "CPU per detector": self.cpu,
+            "CPU, of the floor": Series(unit="x", values=tuple(value / floor for value in self.cpu.values)),
             "one image until readable": _milliseconds([one.seconds for one in self._singles]),
         }
         return Row(what=what, where=where, columns=columns)
@@ -204,7 +211,8 @@ def _notes(sizes: Sizes) -> tuple[str, ...]:
         "start less the wait for the worker; the first, whose header is translated and whose visit is "
         "defined, is among them."
     )
-    return stream, registered, idle
+    floor = "Floor: reading the raw, one multiplication a pixel and writing 10 kB, without any framework."
+    return stream, registered, idle, floor
 
 
 def _milliseconds(seconds: Sequence[float]) -> Series:
