@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import astropy.table
 import numpy as np
 import pytest
-from lsst.daf.butler import DatasetProvenance
+from lsst.daf.butler import DatasetProvenance, FileDataset
 from lsst.daf.butler.registry import ConflictingDefinitionError
 from lsst.images import Image
 from lsst.pipe.base import TaskMetadata
 
-from lsst.ctrl.rapid.datastore import LocalWriter, without_files
+from lsst.ctrl.rapid.datastore import LocalWriter, add_files, without_files
 
 from .conftest import Place
 
@@ -110,3 +111,19 @@ def test_a_formatter_can_be_named(place: Place) -> None:
     other = place.datastore()
     other.import_records(datastore.export_records([ref]))
     assert other.get(ref) == {"a": 1}
+
+
+def test_a_file_is_known_where_it_is(place: Place, tmp_path: Path) -> None:
+    """As an ingest with transfer="direct"."""
+    path = tmp_path / "a file.yaml"
+    path.write_text("a: 1")
+    ref = place.ref("StructuredDataDict")
+    file = FileDataset(str(path), [ref], formatter="lsst.daf.butler.formatters.yaml.YamlFormatter")
+    theirs, ours = place.datastore(), place.datastore()
+    theirs.ingest(file, transfer="direct")
+    records = add_files(ours, [file])
+    assert records == ours.export_records([ref]) == theirs.export_records([ref])
+    assert ours.get(ref) == {"a": 1}
+    path.unlink()
+    with pytest.raises(FileNotFoundError):
+        add_files(place.datastore(), [file])

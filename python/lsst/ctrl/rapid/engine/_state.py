@@ -22,7 +22,7 @@ from lsst.daf.butler.datastore.record_data import DatastoreRecordData
 from lsst.daf.butler.datastores.fileDatastore import FileDatastore
 from lsst.pipe.base import TaskFactory
 
-from ..datastore import LocalWriter, open_datastore
+from ..datastore import LocalWriter, add_files, open_datastore
 from ..plan import (
     CompiledPipeline,
     DatasetMessage,
@@ -174,9 +174,8 @@ class WorkerState:
         by_id = {ref.id: ref for found in refs.values() for ref in found}
         unregistered = [(message, by_id[message.dataset.id]) for message in request.raws]
         self._import_records(by_id.keys() - {message.dataset.id for message, _ in unregistered}, records)
-        raws = self._ingest_raws(unregistered)
-        if raws:
-            records = DatastoreRecordData.merge_mappings(records, self._datastore.export_records(raws))
+        if unregistered:
+            records = DatastoreRecordData.merge_mappings(records, self._add_raws(unregistered))
         inputs = ShardInputs(refs, records, request.detectors)
         planned = instantiate(pipeline.graph, step, request.shard, request.run, inputs, self._records)
         return planned if planned or any(refs.values()) else None
@@ -199,7 +198,7 @@ class WorkerState:
             records_from_message(request.datastore_records), *(p.quantum.datastore_records for p in planned)
         )
         self._import_records(refs.keys(), records)
-        self._ingest_raws((message, refs[message.dataset.id]) for message in request.raws)
+        self._add_raws((message, refs[message.dataset.id]) for message in request.raws)
         return planned
 
     def _run(
@@ -249,14 +248,15 @@ class WorkerState:
         self._datastore.import_records({name: data for name, data in subsets.items() if data is not None})
         self._known |= new
 
-    def _ingest_raws(self, raws: Iterable[tuple[RawMessage, DatasetRef]]) -> list[DatasetRef]:
+    def _add_raws(self, raws: Iterable[tuple[RawMessage, DatasetRef]]) -> Mapping[str, DatastoreRecordData]:
         """Tell the datastore where the raws are."""
-        datasets = [
-            FileDataset(path=message.path, refs=[ref], formatter=message.formatter) for message, ref in raws
-        ]
-        if datasets:
-            self._datastore.ingest(*datasets, transfer="direct")
-        return [ref for dataset in datasets for ref in dataset.refs]
+        return add_files(
+            self._datastore,
+            [
+                FileDataset(path=message.path, refs=[ref], formatter=message.formatter)
+                for message, ref in raws
+            ],
+        )
 
     def _forget(self, refs: list[DatasetRef]) -> None:
         self._datastore.forget(refs)
