@@ -25,7 +25,7 @@ def test_what_is_killed_is_replaced_and_nothing_is_lost(
     server = int((process / "stat").read_text().rpartition(")")[2].split()[1])
     assert server != run.process.pid
     # What the head has imported is imported for all; forking would not be safe if it had threads then.
-    assert (process / "comm").read_text() == "rapid-worker\n"
+    assert Path("/proc", str(server), "comm").read_text() == "rapid-worker\n"
     assert len(list(Path("/proc", str(server), "task").iterdir())) == 1
     run.wait_for(lambda: any((run.work / "repo" / "rapid").rglob("quick_isr_image_*")), "the first image")
     # Not even a worker that can do nothing itself may outlive the server: Dask would have two of its name.

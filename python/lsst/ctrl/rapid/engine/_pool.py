@@ -131,6 +131,7 @@ class WorkerPool:
         """Begin to warm the workers; `on_ready` tells when each can take a shard."""
         client = self._client
         client.subscribe_topic("all", self._on_event)
+        self._stack.callback(client.unsubscribe_topic, "all")
         known = await client.scheduler.identity(n_workers=-1)
         for address in known["workers"]:
             self._spawn(self._prepare(address))
@@ -142,8 +143,6 @@ class WorkerPool:
             task.cancel()
         for worker in self._workers.values():
             worker.lost.cancel()
-        if self._client is not None:
-            self._client.unsubscribe_topic("all")
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(30):
                 await self._stack.aclose()
