@@ -49,7 +49,7 @@ class Sizes:
         return science_detectors()[: max(self.stream, self.idle)]
 
 
-_FULL = Sizes(stream=30, idle=189, pause=0.1, repetitions=3)
+_FULL = Sizes(stream=60, idle=189, pause=0.06, repetitions=2)
 QUICK = Sizes(stream=3, idle=4, pause=0.1, repetitions=1)
 
 

@@ -104,17 +104,21 @@ class Committer:
             return
         self._started.put(None)
         with registrar:
-            while (items := self._next_batch()) is not None:
+            while (items := self._next_batch(registrar)) is not None:
                 if items:
                     self._commit(registrar, items)
 
-    def _next_batch(self) -> list[_Item] | None:
+    def _next_batch(self, registrar: Registrar) -> list[_Item] | None:
         """Wait for an item, then for more until the batch is full, time is up, or it is flushed."""
         first = self._queue.get()
         if isinstance(first, _Signal):
             return None if first is _Signal.END else []
         items = [first]
         until = time.monotonic() + self._interval
+        try:
+            registrar.prepare(first)
+        except Exception as err:  # noqa: BLE001 -- the commit will fail for it, too, and tell
+            _LOG.debug("Could not prepare for %s: %s", _name(first), err)
         while len(items) < self._batch:
             try:
                 item = self._queue.get(timeout=max(0.0, until - time.monotonic()))

@@ -132,6 +132,16 @@ class Registrar:
     ) -> None:
         self._butler.close()
 
+    def prepare(self, item: RunItem | RawItem | ShardItem) -> None:
+        """Register what an item needs and others do, too, while it waits for them: its dimension records.
+
+        Raises
+        ------
+        Exception
+            What the registry raised; committing the item will raise it again.
+        """
+        self._sync_records([item])
+
     def commit(self, items: Sequence[RunItem | RawItem | ShardItem]) -> list[Committed]:
         """Register items, all or none.
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 __all__ = ("RefusedError", "read_primary_header")
 
 import contextlib
+import functools
 import gzip
 import io
 import os
@@ -44,6 +45,9 @@ _VALUE = re.compile(
     )?\s*(?:/.*)?$""",
     re.VERBOSE | re.DOTALL,
 )
+
+_CARDS_KEPT = 10_000
+"""Cards of which it is remembered what they say: what the raws of an exposure have, and more."""
 
 
 class RefusedError(ValueError):
@@ -160,8 +164,9 @@ def _card_images(text: str) -> Iterator[str]:
         at = end
 
 
+@functools.lru_cache(maxsize=_CARDS_KEPT)
 def _parse_card(image: str) -> tuple[str, HeaderValue]:
-    """Return keyword and value of a card.
+    """Return keyword and value of a card; most cards are the same in the next raw.
 
     Raises
     ------

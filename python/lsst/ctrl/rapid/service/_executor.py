@@ -13,6 +13,7 @@ from collections.abc import Awaitable, Callable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+from .._startup import seldom_collected
 from ..arrival import FoundRaws
 from ..commit import Committed, Committer
 from ..engine import WorkerPool
@@ -142,6 +143,7 @@ class Executor:
             self._phase = "stopping" if self._stopping else "warming the workers"
             await opening
             await pool.warm()
+            stack.enter_context(seldom_collected())
             # Not before: Dask's start changes sys.path, and a RUN lists the packages that are found along it.
             self._make_runs_of_tonight(parts)
             await asyncio.to_thread(sources.start)
