@@ -273,14 +273,12 @@ class GraphRun:
             return
         for worker in self._running.values():
             self._workers.end(worker)
-        while self._running:
-            event = self._workers.next(None)
-            if isinstance(event, Ended) and event.quantum_id in self._running:
-                quantum = self._quanta[event.quantum_id]
-                del self._running[quantum.id]
-                if isinstance(event.answer, ShardResponse):
-                    self._unregistered.append(self._made(quantum, event.answer))
-                    self._report.quantaReports.append(report_of(quantum, event.answer))
+        for key in list(self._running):
+            quantum, answer = self._quanta[key], self._workers.answer(key)
+            del self._running[key]
+            if isinstance(answer, ShardResponse):
+                self._unregistered.append(self._made(quantum, answer))
+                self._report.quantaReports.append(report_of(quantum, answer))
 
     def _register(self) -> None:
         """Register what ended quanta wrote."""

@@ -88,6 +88,8 @@ class Workers:
             lambda name: self._events.put(Lost(name)),
             lambda name, reason: self._events.put(Unfit(name, reason)),
         )
+        self._answers: dict[UUID, Future[ShardResponse | WorkerLostError]] = {}
+        self._ended_last: UUID | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self._loop = asyncio.new_event_loop()
         self._closing = asyncio.Event()
@@ -120,6 +122,10 @@ class Workers:
         RuntimeError
             If no worker can be warmed.
         """
+        if self._ended_last is not None:
+            # The caller has taken it in, for it is here again.
+            del self._answers[self._ended_last]
+            self._ended_last = None
         try:
             event = self._events.get(timeout=timeout) if timeout != 0 else self._events.get_nowait()
         except queue.Empty:
@@ -136,7 +142,8 @@ class Workers:
                 self._unfit.add(worker)
                 if len(self._unfit) == self._count:
                     raise RuntimeError(f"No worker could be warmed; the last one said: {reason}")
-            case Ended(worker, _, answer):
+            case Ended(worker, quantum_id, answer):
+                self._ended_last = quantum_id
                 # The loss of a worker that answered just before may have been told already.
                 if not isinstance(answer, WorkerLostError) and worker in self._alive:
                     self.idle.add(worker)
@@ -157,6 +164,7 @@ class Workers:
             Seconds after which the worker process is ended.
         """
         self.idle.discard(worker)
+        told = self._answers[quantum_id] = Future()
 
         async def run() -> None:
             answer: ShardResponse | WorkerLostError
@@ -164,6 +172,7 @@ class Workers:
                 answer = await self._pool.run_quanta(worker, request, timeout)
             except WorkerLostError as err:
                 answer = err
+            told.set_result(answer)
             self._events.put(Ended(worker, quantum_id, answer))
 
         def begin() -> None:
@@ -172,6 +181,14 @@ class Workers:
             task.add_done_callback(self._tasks.discard)
 
         self._loop.call_soon_threadsafe(begin)
+
+    def answer(self, quantum_id: UUID) -> ShardResponse | WorkerLostError:
+        """Wait for how a quantum ended that the caller has not taken in yet.
+
+        An interrupt may strike when its event has left the queue and not reached the caller: who is about to
+        give up asks here.
+        """
+        return self._answers[quantum_id].result()
 
     def end(self, worker: str) -> None:
         """End a worker process and what it runs; it is replaced.  Returns when it is dead."""
