@@ -84,7 +84,9 @@ def compare(trials: Sequence[Trial], sizes: Sizes, tell: Tell) -> Findings:
     """
     found: dict[tuple[str, str], _Found] = defaultdict(_Found)
     for trial in trials:
-        trial.warm("cde", sizes.detectors[:2])
+        trial.warm("cd", sizes.detectors[:2])
+        # Its workers keep the calibrations of all detectors; those of the others are at hand, or read anew.
+        trial.warm("e", sizes.detectors[: sizes.stream])
     for number in range(sizes.repetitions):
         for trial in trials:
             tell(f"{trial.where}: repetition {number + 1} of {sizes.repetitions}.")
