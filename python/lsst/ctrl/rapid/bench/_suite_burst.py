@@ -59,7 +59,9 @@ def compare(
     """
     found: dict[tuple[str, str], list[Measured]] = defaultdict(list)
     for trial in trials:
-        trial.warm("ce", detectors[: 2 * workers])
+        trial.warm("c", detectors[: 2 * workers])
+        # Its workers keep the calibrations of all detectors.
+        trial.warm("e", detectors)
     chosen = _choose(trials, workers, tell)
     for number in range(repetitions):
         for trial in trials:
