@@ -135,6 +135,23 @@ def test_an_outcome_says_how_a_shard_ended(bench) -> None:
     assert found["reason"] == "by policy"
 
 
+def test_what_was_registered_without_our_hearing_of_it_is_registered_once(bench) -> None:
+    """The connection may break after a commit and before its answer: the same batch is tried again."""
+    bench.committer.submit(bench.raws[7])
+    bench.committer.submit(bench.run)
+    assert not any(c.error for c in bench.committed(2))
+    exposure = int(bench.raws[7].ref.dataId["exposure"])
+    shard = Shard(bench.pipeline.name, bench.pipeline.steps[0].label, "LSSTCamSim", exposure, 97)
+    outcome = OutcomeRecord(outcome=Outcome.SHED, reason="twice", attempts=0, times=Times(ready=1.0))
+    with bench.registrar() as registrar:
+        item = ShardItem(shard, bench.run, bench.raws[7].records, outcome)
+        [products] = registrar._products([item]).values()
+        for _ in range(2):
+            registrar._datasets.register([], products)
+    with Butler.from_config(bench.repo) as butler:
+        assert butler.get(products.refs[-1])["reason"] == "twice"
+
+
 def test_a_registry_that_goes_away_is_waited_for(bench, request, caplog: pytest.LogCaptureFixture) -> None:
     if "postgresql" not in request.node.name:
         pytest.skip("SQLite does not go away")
