@@ -310,7 +310,7 @@ def _charts(
     def chart(name: str, x_label: str, rows: Sequence[Row], x: Sequence[int], unit: str) -> Chart:
         columns = [label for label, series in rows[0].columns.items() if series.unit == unit]
         return Chart(
-            name=f"scale-{name}-{where.lower()}",
+            name=f"{name}-{where.lower()}",
             title=f"{where}: with the number of {x_label}",
             x_label=x_label,
             y_label=unit,
