@@ -35,3 +35,12 @@ def test_a_repository_is_measured_and_kept_for_the_next_time(
         assert repository.root.is_dir()
     assert not repository.root.exists()
     assert len(told) == before
+
+
+def test_a_machine_that_changes_its_speed_between_turns_changes_no_ratio() -> None:
+    speeds = [1.0, 1.9, 1.0, 1.9, 1.9, 1.0, 1.9]
+    small = [[10.0 * speed for speed in speeds], [11.0, 19.0]]
+    same = [[10.5 * speed for speed in speeds], [20.0, 10.0]]
+    slower = [[13.0 * speed for speed in speeds], [30.0, 14.0]]
+    assert _suite_scale._ratio(same, small) == pytest.approx(1.05)
+    assert _suite_scale._ratio(slower, small) == pytest.approx(1.3)
