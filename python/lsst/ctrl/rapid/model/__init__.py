@@ -4,6 +4,7 @@ from ._base import *
 from ._config import *
 from ._day import *
 from ._plan import *
+from ._policy import *
 from ._report import *
 from ._shard import *
 from ._times import *
