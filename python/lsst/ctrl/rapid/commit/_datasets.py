@@ -5,6 +5,7 @@ from __future__ import annotations
 __all__ = ("DatasetRegistrar", "Products", "Transfer")
 
 import dataclasses
+import math
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 
@@ -27,8 +28,8 @@ from ..datastore import without_files
 from ..model import TransferMode
 
 _MANY = 150
-"""From so many datasets on, a look at what is there takes less time than what upstream does without it: it
-converts the time of registration anew for each."""
+"""From so many datasets on, a look at what is there takes less time than what upstream does without it, where
+the database finds it by an index: it converts the time of registration anew for each."""
 
 type _Group = tuple[DimensionGroup, str]
 
@@ -90,6 +91,9 @@ class DatasetRegistrar:
         self._datastore = datastore
         self._storage_classes = storage_classes
         self._dataset_types = dataset_types
+        # SQLite looks through the whole registry for it, each time.
+        looks = butler._registry._db.dialect.name != "sqlite"  # noqa: SLF001 -- no other way in
+        self._many = _MANY if looks else math.inf
 
     def register(self, transfers: Sequence[Transfer], products: Products) -> None:
         """Register datasets, all or none; what is there already with the same ID stays as it is.
@@ -122,7 +126,7 @@ class DatasetRegistrar:
         for (_, _), refs in sorted(groups.items(), key=lambda item: item[0][1]):
             # What upstream's ingest and transfer_from do; for few datasets without the look at what is there.
             self._butler._registry._importDatasets(  # noqa: SLF001
-                refs, expand=False, assume_new=len(refs) < _MANY
+                refs, expand=False, assume_new=len(refs) < self._many
             )
         datastore.import_records(products.records)
         for mode, datasets in _by_mode(new).items():
