@@ -2,12 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import math
+from collections.abc import Callable, Mapping, Sequence
 
 import pytest
 
-from lsst.ctrl.rapid.conductor import Conductor, Dispatch, Give, StepRule
-from lsst.ctrl.rapid.model import Shard
+from lsst.ctrl.rapid.conductor import (
+    Choice,
+    Conductor,
+    Decision,
+    Dispatch,
+    Gathering,
+    Give,
+    Replace,
+    StepRule,
+    WholeCamera,
+)
+from lsst.ctrl.rapid.model import Policy, Shard
 
 CAMERA = "LSSTCam"
 DEADLINE = 100.0
@@ -19,11 +30,28 @@ GATHER = StepRule("gather", per_detector=False, after=frozenset({"isr"}))
 class Hand:
     """Drives a conductor at a time that the test sets, and remembers what it was told."""
 
-    def __init__(self, steps: Sequence[StepRule], detectors: int = 4, attempts: int = 2) -> None:
-        expected = {CAMERA: frozenset(range(detectors))}
-        self.conductor = Conductor({"summit": steps}, expected, DEADLINE, attempts)
+    def __init__(
+        self,
+        steps: Sequence[StepRule],
+        detectors: int = 4,
+        attempts: int = 2,
+        *,
+        timeout: float = math.inf,
+        policy: Policy | None = None,
+        choice: Choice | None = None,
+        partners: Mapping[int, int] | None = None,
+    ) -> None:
+        self.conductor = Conductor(
+            {"summit": steps},
+            choice or WholeCamera({CAMERA: frozenset(range(detectors))}),
+            Gathering(timeout, DEADLINE),
+            attempts,
+            policy=policy,
+            partners={CAMERA: partners or {}},
+        )
         self.now = 0.0
         self.gave: list[Give] = []
+        self.told: list[Decision] = []
 
     def workers(self, *names: str) -> None:
         for name in names:
@@ -39,6 +67,7 @@ class Hand:
 
     def dispatches(self) -> list[Dispatch]:
         decisions = self.conductor.decide()
+        self.told += [decision for decision in decisions if not isinstance(decision, Dispatch)]
         self.gave += [decision for decision in decisions if isinstance(decision, Give)]
         return [decision for decision in decisions if isinstance(decision, Dispatch)]
 
@@ -47,6 +76,16 @@ class Hand:
 
     def end(self, shard: Shard, *, failed: bool = False) -> Sequence[Shard]:
         return self.conductor.ended(shard, failed=failed, now=self.now)
+
+    def tick(self, now: float) -> Sequence[Shard]:
+        self.now = now
+        return self.conductor.tick(now)
+
+    def replace(self) -> Sequence[Shard]:
+        """Say that what is to be replaced is gone."""
+        [told] = [one for one in self.told if isinstance(one, Replace)]
+        self.told.remove(told)
+        return self.conductor.replaced(told.instrument, told.exposure, self.now)
 
     def run_all(self, failing: frozenset[Shard] = frozenset()) -> list[Shard]:
         """Run everything that can be run, one round after another; returns it in that order."""

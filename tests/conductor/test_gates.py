@@ -141,19 +141,6 @@ def test_a_gate_that_was_closed_while_a_detector_runs_opens_when_it_ends(hand: A
     assert hand.end(shard("isr", 1, 0)) == [shard("gather", 1)]
 
 
-def test_a_detector_that_comes_after_the_gather_is_made_without_another_gather(hand: Any) -> None:
-    hand.raws(1, 0)
-    hand.run_all()
-    hand.conductor.tick(100.0)
-    hand.run_all()
-    assert finished(hand)
-    hand.now = 101.0
-    assert hand.raw(1, 1) == [shard("isr", 1, 1)]
-    assert not finished(hand)
-    assert hand.run_all() == [shard("isr", 1, 1)]
-    assert finished(hand)
-
-
 def test_each_exposure_has_its_own_gate(hand: Any) -> None:
     hand.raws(1, 0, 1)
     hand.raws(2, 0, 1, 2, 3)

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from lsst.ctrl.rapid.conductor import StepRule
+from lsst.ctrl.rapid.conductor import StepRule, WholeCamera
 from lsst.ctrl.rapid.model import Shard
 
 ISR = StepRule("isr", per_detector=True, after=frozenset())
@@ -100,12 +100,12 @@ def test_a_free_worker_prefers_the_detector_that_it_knows(hand: Any) -> None:
 
 
 def test_the_detectors_of_two_cameras_are_not_confused(make_hand: Callable[..., Any]) -> None:
-    hand = make_hand([ISR])
+    cameras = WholeCamera({"LSSTCam": frozenset({0}), "LATISS": frozenset({0})})
+    hand = make_hand([ISR], choice=cameras)
     hand.workers("w0")
     hand.raw(1, 0)
     hand.run_all()
     hand.workers("w1")
-    hand.conductor._expected["LATISS"] = frozenset({0})
     hand.conductor.raw("summit", "LATISS", 1, 0, 0.0, 1.0)
     [dispatch] = hand.dispatches()
     assert dispatch.shard == Shard("summit", "isr", "LATISS", 1, 0)

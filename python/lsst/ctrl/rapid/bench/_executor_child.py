@@ -18,7 +18,7 @@ from ._raws import INSTRUMENT, TinyRaw
 from ._site import Repository, pipeline_file
 
 with uncollected():
-    from ..commit import Committed, Committer, RawItem, Registrar, RunItem, ShardItem
+    from ..commit import Committed, Committer, Item, Registrar, ShardItem
     from ..model import Arrival, Shard
     from ..plan import RecordStore, ShardInputs, instantiate, records_from_json
     from ..service import Executor, RunSettings
@@ -95,10 +95,10 @@ class Processed:
 class _Registrar(Registrar):
     """Registers, or keeps what it is given for later."""
 
-    held: list[RunItem | RawItem | ShardItem] | None = None
+    held: list[Item] | None = None
 
     @override
-    def commit(self, items: Sequence[RunItem | RawItem | ShardItem]) -> list[Committed]:
+    def commit(self, items: Sequence[Item]) -> list[Committed]:
         if self.held is None:
             return super().commit(items)
         self.held += items
@@ -120,7 +120,7 @@ class _Measured(Executor):
 
     def __init__(self, task: Task, settings: RunSettings, connection: Connection) -> None:
         super().__init__(settings, self._obey)
-        self.held: list[RunItem | RawItem | ShardItem] = []
+        self.held: list[Item] = []
         self.finished = False
         self._task = task
         self._connection = connection
@@ -230,7 +230,7 @@ class _Measured(Executor):
         records: RecordStore = own_records(compiled)
         pipeline = compiled.pipelines[shard.pipeline]
         started = time.thread_time()
-        request = self._parts.requests.make(shard, compiled.expected[shard.instrument])
+        request = self._parts.requests.make(shard)
         added = records_from_json(request.dimension_records, records.universe)
         records.add(added)
         inputs = ShardInputs(request.refs(pipeline.dataset_types, records), detectors=request.detectors)

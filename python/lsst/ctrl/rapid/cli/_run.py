@@ -243,6 +243,7 @@ def _settings(
         work_dir=work_dir,
         report=options["report"],
         until_idle=options["until_idle"],
+        gather_timeout=site.gather_timeout,
         gather_deadline=site.gather_deadline,
         quantum_timeout=site.quantum_timeout,
         attempts=site.attempts,

@@ -12,14 +12,12 @@ import time
 from collections.abc import Callable, Sequence
 
 from ..plan import is_away
-from ._items import Committed, RawItem, RunItem, ShardItem
+from ._items import Committed, Item, RawItem, RemoveItem, RunItem, ShardItem
 from ._registrar import Registrar
 
 _LOG = logging.getLogger(__name__)
 
 _BACKOFF = (0.5, 1.0, 2.0, 5.0, 10.0)
-
-type _Item = RunItem | RawItem | ShardItem
 
 
 class _Signal(enum.Enum):
@@ -65,7 +63,7 @@ class Committer:
         self._on_committed = on_committed
         self._interval = interval
         self._batch = batch
-        self._queue: queue.SimpleQueue[_Item | _Signal] = queue.SimpleQueue()
+        self._queue: queue.SimpleQueue[Item | _Signal] = queue.SimpleQueue()
         self._started: queue.SimpleQueue[BaseException | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._main, name="committer", daemon=True)
         self._closing = threading.Event()
@@ -82,7 +80,7 @@ class Committer:
         if (error := self._started.get()) is not None:
             raise error
 
-    def submit(self, item: _Item) -> None:
+    def submit(self, item: Item) -> None:
         """Hand an item over; returns at once."""
         self._queue.put(item)
 
@@ -108,7 +106,7 @@ class Committer:
                 if items:
                     self._commit(registrar, items)
 
-    def _next_batch(self, registrar: Registrar) -> list[_Item] | None:
+    def _next_batch(self, registrar: Registrar) -> list[Item] | None:
         """Wait for an item, then for more until the batch is full, time is up, or it is flushed."""
         first = self._queue.get()
         if isinstance(first, _Signal):
@@ -131,7 +129,7 @@ class Committer:
             items.append(item)
         return items
 
-    def _commit(self, registrar: Registrar, items: Sequence[_Item]) -> None:
+    def _commit(self, registrar: Registrar, items: Sequence[Item]) -> None:
         attempt = 0
         while True:
             try:
@@ -169,7 +167,7 @@ class Committer:
         else:
             self._closing.wait(seconds)
 
-    def _fail(self, items: Sequence[_Item], error: str) -> None:
+    def _fail(self, items: Sequence[Item], error: str) -> None:
         self._tell([Committed(item, time.time(), error=error) for item in items])
 
     def _tell(self, committed: Sequence[Committed]) -> None:
@@ -177,7 +175,7 @@ class Committer:
             self._on_committed(one)
 
 
-def _name(item: _Item) -> str:
+def _name(item: Item) -> str:
     match item:
         case RunItem():
             return f"RUN {item.run}"
@@ -185,3 +183,5 @@ def _name(item: _Item) -> str:
             return f"raw {item.path}"
         case ShardItem():
             return str(item.shard)
+        case RemoveItem():
+            return f"the removal of {', '.join(map(str, item.shards))}"

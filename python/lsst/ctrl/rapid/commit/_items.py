@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ("Committed", "RawItem", "RunItem", "ShardItem")
+__all__ = ("Committed", "Item", "RawItem", "RemoveItem", "RunItem", "ShardItem")
 
 import dataclasses
 from pathlib import Path
@@ -15,11 +15,20 @@ from ..plan import DatasetMessage, RecordsMessage
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class RunItem:
-    """A RUN to be made and completed with configs, packages and init-outputs."""
+    """A RUN to be made and completed with configs, packages and init-outputs.
+
+    Attributes
+    ----------
+    run, pipeline, day_obs
+        Its name, and of what it is.
+    partial
+        Whether it takes partial gathers: it is in a chain of its own, and among the inputs of nothing.
+    """
 
     run: str
     pipeline: str
     day_obs: int
+    partial: bool = False
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -43,6 +52,9 @@ class ShardItem:
         All dimension records that its exposure gives: it may be registered before its raws.
     replaces
         The outcome of the same shard that an earlier run left when it shed it; it is pruned first.
+    supersedes
+        Of a complete gather, the RUN whose partial gather of the same exposure is removed once this is
+        registered.
     """
 
     shard: Shard
@@ -52,6 +64,27 @@ class ShardItem:
     outputs: tuple[DatasetMessage, ...] = ()
     datastore_records: RecordsMessage = dataclasses.field(default_factory=dict)
     replaces: DatasetRef | None = None
+    supersedes: str | None = None
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class RemoveItem:
+    """What gathers of an exposure made is to be removed, because they are made again.
+
+    Attributes
+    ----------
+    shards
+        The gathers, of one exposure.
+    run
+        The RUN that they wrote to.
+    """
+
+    shards: tuple[Shard, ...]
+    run: RunItem
+
+
+type Item = RunItem | RawItem | ShardItem | RemoveItem
+"""What is handed to the committer."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -74,7 +107,7 @@ class Committed:
         Of a RUN: the datasets that its tasks are constructed with, and their datastore records.
     """
 
-    item: RunItem | RawItem | ShardItem
+    item: Item
     time: float
     datasets: int = 0
     error: str = ""

@@ -1,4 +1,4 @@
-"""What has no data ID: an append-only file of lines, one for each file that was refused."""
+"""What the butler cannot tell: an append-only file of lines, for what was refused and what was removed."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import os
 import time
 from pathlib import Path
 
-from ..model import RefusedFile
+from ..model import Model, RefusedFile, RemovedGather, Shard
 
 
 class Ledger:
@@ -21,7 +21,7 @@ class Ledger:
 
     Notes
     -----
-    A line is on disk when `refuse` returns.
+    A line is on disk when the method that writes it returns.
     """
 
     def __init__(self, path: Path) -> None:
@@ -30,9 +30,16 @@ class Ledger:
     def refuse(self, path: Path, reason: str) -> RefusedFile:
         """Write down that a file was refused, and why."""
         refused = RefusedFile(path=str(path), reason=reason, time=time.time())
+        self._write(refused)
+        return refused
+
+    def remove(self, shard: Shard, run: str) -> None:
+        """Write down that what a gather made is going to be removed, because it is made again."""
+        self._write(RemovedGather(removed=str(shard), run=run, time=time.time()))
+
+    def _write(self, line: Model) -> None:
         self.path.parent.mkdir(parents=True, exist_ok=True)
         with self.path.open("a") as stream:
-            stream.write(refused.model_dump_json() + "\n")
+            stream.write(line.model_dump_json() + "\n")
             stream.flush()
             os.fsync(stream.fileno())
-        return refused

@@ -27,13 +27,14 @@ from lsst.pipe.base.pipeline_graph import PipelineGraph
 from lsst.utils.packages import Packages
 
 from ..datastore import LocalWriter, open_datastore
-from ..model import OutcomeRecord
+from ..model import OutcomeRecord, Shard
 from ..plan import (
     CompiledPipeline,
     DatasetMessage,
     RecordsMessage,
     RecordStore,
     Step,
+    partial_chain,
     records_from_message,
     records_to_message,
     refs_by_type,
@@ -41,7 +42,8 @@ from ..plan import (
 from ._datasets import DatasetRegistrar, Products, Transfer
 from ._dimensions import sync_key, sync_records
 from ._export import PIPELINE_DATASET, pipeline_dataset_type, pipeline_record
-from ._items import Committed, RawItem, RunItem, ShardItem
+from ._items import Committed, Item, RawItem, RemoveItem, RunItem, ShardItem
+from ._made import find_made, remove
 
 _LOG = logging.getLogger(__name__)
 
@@ -119,6 +121,9 @@ class Registrar:
         self._output = output
         self._publish = frozenset(publish)
         self._runs: set[str] = set()
+        self._partial_runs = set(
+            butler.collections.query(f"{partial_chain(output)}/*", collection_types=CollectionType.RUN)
+        )
         self._versions: tuple[frozenset[str], Packages] | None = None
         self._synced: set[tuple[str, tuple[object, ...]]] = set()
         self._register_dataset_types()
@@ -132,7 +137,7 @@ class Registrar:
     ) -> None:
         self._butler.close()
 
-    def prepare(self, item: RunItem | RawItem | ShardItem) -> None:
+    def prepare(self, item: Item) -> None:
         """Register what an item needs and others do, too, while it waits for them: its dimension records.
 
         Raises
@@ -142,7 +147,7 @@ class Registrar:
         """
         self._sync_records([item])
 
-    def commit(self, items: Sequence[RunItem | RawItem | ShardItem]) -> list[Committed]:
+    def commit(self, items: Sequence[Item]) -> list[Committed]:
         """Register items, all or none.
 
         Returns
@@ -153,7 +158,8 @@ class Registrar:
         Raises
         ------
         Exception
-            What the registry raised; nothing but dimension records and RUNs may have been registered then.
+            What the registry raised; nothing but dimension records and RUNs may have been registered then,
+            and of what is made again nothing may be left.
         """
         shards = [item for item in items if isinstance(item, ShardItem)]
         raws = [item for item in items if isinstance(item, RawItem)]
@@ -162,13 +168,22 @@ class Registrar:
             item if isinstance(item, RunItem) else item.run for item in items if not isinstance(item, RawItem)
         ]:
             self._ensure_run(run)
-        self._prune([item.replaces for item in shards if item.replaces and item.replaces.run == item.run.run])
+        # A retry of the batch finds them gone, which is no harm.
+        replaced = [item.replaces for item in shards if item.replaces and item.replaces.run == item.run.run]
+        remove(self._butler, replaced)
+        for item in items:
+            if isinstance(item, RemoveItem):
+                for shard in item.shards:
+                    self._remove(shard, item.run.run)
         made = self._products(shards)
         products = Products(
             [ref for one in made.values() for ref in one.refs],
             DatastoreRecordData.merge_mappings(*(one.records for one in made.values())),
         )
         self._datasets.register([self._transfer(item) for item in raws], products)
+        for item in shards:
+            if item.supersedes in self._partial_runs:
+                self._remove(item.shard, item.supersedes)
         refs = {key: one.refs for key, one in made.items()}
         now = time.time()
         return [
@@ -195,10 +210,10 @@ class Registrar:
                 registry.registerDatasetType(dataset_type)
                 there[dataset_type.name] = dataset_type
 
-    def _sync_records(self, items: Iterable[RunItem | RawItem | ShardItem]) -> None:
+    def _sync_records(self, items: Iterable[Item]) -> None:
         """Register the dimension records of exposures that this process has not registered yet."""
         # Items of one exposure share their records, of which a visit has hundreds.
-        given = {id(item.records): item.records for item in items if not isinstance(item, RunItem)}
+        given = {id(item.records): item.records for item in items if isinstance(item, RawItem | ShardItem)}
         new = [
             (key, record)
             for records in given.values()
@@ -222,8 +237,12 @@ class Registrar:
         graph.write_init_outputs(self._butler.clone(run=item.run, collections=[item.run, *self._inputs]))
         if self._butler.find_dataset(PIPELINE_DATASET, collections=item.run) is None:
             writer.put(pipeline_record(graph, self._inputs, self._output), PIPELINE_DATASET)
-        self._prepend(f"{self._output}/{item.day_obs}", item.run)
-        self._prepend(self._output, item.run, end=self._inputs)
+        if item.partial:
+            self._prepend(partial_chain(self._output), item.run)
+            self._partial_runs.add(item.run)
+        else:
+            self._prepend(f"{self._output}/{item.day_obs}", item.run)
+            self._prepend(self._output, item.run, end=self._inputs)
         self._runs.add(item.run)
         _LOG.info("RUN %s is ready.", item.run)
 
@@ -284,11 +303,13 @@ class Registrar:
         prefix = f"{self._output}/"
         return run.removeprefix(prefix).partition("/")[0] if run.startswith(prefix) else ""
 
-    def _prune(self, refs: Sequence[DatasetRef]) -> None:
-        """Remove outcomes that are replaced; a retry of the batch finds them gone, which is no harm."""
-        there = [ref for ref in refs if self._butler.get_dataset(ref.id) is not None]
-        if there:
-            self._butler.pruneDatasets(there, disassociate=True, unstore=True, purge=True)
+    def _remove(self, shard: Shard, run: str) -> None:
+        """Remove what a gather left in a RUN."""
+        pipeline = self._pipelines[shard.pipeline]
+        outcome = self._outcomes[shard.pipeline, shard.step]
+        made = find_made(self._butler, pipeline, pipeline.step(shard.step), outcome, shard, run)
+        if count := remove(self._butler, made):
+            _LOG.info("%d datasets are removed from %s: %s takes their place.", count, run, shard)
 
     def _products(self, items: Sequence[ShardItem]) -> dict[int, Products]:
         """Return what each shard made and its outcome, which is written now; by the identity of the item."""

@@ -1,4 +1,7 @@
 """Which shard runs when and where."""
 
+from ._choice import *
 from ._conductor import *
-from ._progress import StepRule as StepRule
+from ._decisions import *
+from ._exposure import Gathering as Gathering
+from ._steps import StepRule as StepRule

@@ -1,78 +1,42 @@
-"""How far an exposure, and a group of exposures, is."""
+"""How far the shards of an exposure or of a group are."""
 
 from __future__ import annotations
 
-__all__ = ("ExposureProgress", "GroupProgress", "Place", "Progress", "State", "StepRule", "Turn")
+__all__ = ("Progress",)
 
 import abc
-import dataclasses
-import enum
+import itertools
 from collections.abc import Iterable
 
 from ..model import Shard
-
-type Place = tuple[str, int | str]
-"""An exposure or a group: instrument, and number or name."""
-
-type Turn = tuple[float, int]
-"""Whose turn is the least is next: the newest, of these what was entered first."""
-
-RAW = ""
-"""Stands for the raw among the steps whose products are committed."""
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
-class StepRule:
-    """What the conductor must know of a step.
-
-    Attributes
-    ----------
-    label
-        The step's label.
-    per_detector
-        Whether a shard is one detector; otherwise it gathers detectors.
-    after
-        Labels of the steps that must have ended before.
-    per_group
-        Whether a shard is all exposures of a group; otherwise it is one exposure.
-    needs_commit
-        Whether what it reads must be in the registry before it can be planned.
-    """
-
-    label: str
-    per_detector: bool
-    after: frozenset[str]
-    per_group: bool = False
-    needs_commit: bool = False
-
-
-class State(enum.Enum):
-    WAITING = "waiting"
-    READY = "ready"
-    RUNNING = "running"
-    DONE = "done"
-    FAILED = "failed"
-
-    @property
-    def ended(self) -> bool:
-        return self in {State.DONE, State.FAILED}
+from ._steps import Place, State, StepRule
+from ._turns import Turn
 
 
 class Progress(abc.ABC):
-    """The shards of some steps of one exposure or one group."""
+    """The shards of some steps of one exposure or one group.
 
-    def __init__(
-        self, pipeline: str, instrument: str, rules: Iterable[StepRule], newness: float, deadline: float
-    ) -> None:
+    Parameters
+    ----------
+    pipeline, instrument
+        What is run, and of what.
+    rules
+        The steps, each after those that it depends on.
+    newness
+        The greater, the earlier its turn.
+    """
+
+    def __init__(self, pipeline: str, instrument: str, rules: Iterable[StepRule], newness: float) -> None:
         self.pipeline = pipeline
         self.instrument = instrument
         self.rules = tuple(rules)
         self.newness = newness
-        self.deadline = deadline
-        self.overdue = False
         self.arrived: set[int] = set()
         self.states: dict[tuple[str, int | None], State] = {}
-        self.ready: dict[Shard, None] = {}
+        self.ready: dict[Shard, int] = {}
+        """What waits for a worker, and in which order it has begun to."""
+        self._count = itertools.count()
+        self._ready_of: dict[int | None, dict[Shard, None]] = {}
         self.committed: set[tuple[str, int | None]] = set()
         self.entered = 0
         self.queued: Turn | None = None
@@ -83,19 +47,43 @@ class Progress(abc.ABC):
         return -self.newness, self.entered
 
     @property
+    def has_work(self) -> bool:
+        """Whether something waits for a worker."""
+        return bool(self.ready)
+
+    @property
     @abc.abstractmethod
     def place(self) -> Place:
         """Instrument, and number of the exposure or name of the group."""
 
     def make_ready(self, shard: Shard) -> None:
+        """A shard waits for a worker."""
         self.states[shard.step, shard.detector] = State.READY
-        self.ready[shard] = None
+        self.ready[shard] = next(self._count)
+        self._ready_of.setdefault(shard.detector, {})[shard] = None
+
+    def ready_of(self, detector: int | None) -> Iterable[Shard]:
+        """Return the shards of a detector that wait for a worker, or the gathers."""
+        return self._ready_of.get(detector, ())
 
     def take(self, shard: Shard) -> None:
-        del self.ready[shard]
+        """A shard runs."""
+        self._waits_no_more(shard)
         self.states[shard.step, shard.detector] = State.RUNNING
 
+    def _waits_no_more(self, shard: Shard) -> None:
+        del self.ready[shard]
+        of_detector = self._ready_of[shard.detector]
+        del of_detector[shard]
+        if not of_detector:
+            del self._ready_of[shard.detector]
+
+    def end(self, shard: Shard, state: State, now: float) -> None:  # noqa: ARG002 -- exposures need the time
+        """A shard has ended, or never will be run."""
+        self.states[shard.step, shard.detector] = state
+
     def state(self, step: str, detector: int | None) -> State:
+        """Return how far a shard is."""
         return self.states.get((step, detector), State.WAITING)
 
     @abc.abstractmethod
@@ -114,17 +102,9 @@ class Progress(abc.ABC):
         """
 
     @property
+    @abc.abstractmethod
     def finished(self) -> bool:
         """Whether nothing is left to do for what has come so far."""
-        wanted = sum(len(self.arrived) if rule.per_detector else 1 for rule in self.rules)
-        if self.ready or len(self.states) < wanted:
-            return False
-        known = all(
-            (rule.label, detector) in self.states
-            for rule in self.rules
-            for detector in (self.arrived if rule.per_detector else [None])
-        )
-        return known and all(state.ended for state in self.states.values())
 
     @property
     def is_settled(self) -> bool:
@@ -132,163 +112,23 @@ class Progress(abc.ABC):
         return self.states.keys() <= self.committed
 
     @property
+    @abc.abstractmethod
+    def due(self) -> float | None:
+        """When time alone may open a gate; `None` if it cannot."""
+
+    @abc.abstractmethod
+    def pass_time(self, now: float) -> None:
+        """Note what has become due, so that it is not due again."""
+
+    @abc.abstractmethod
+    def close(self, now: float) -> None:
+        """No more raws will come."""
+
+    @abc.abstractmethod
+    def ended_earlier(self, shard: Shard, state: State) -> None:
+        """A shard ended in an earlier run."""
+
+    @property
+    @abc.abstractmethod
     def waits(self) -> bool:
         """Whether a gather has not become ready yet."""
-        return bool(self.arrived) and any(
-            not rule.per_detector and (rule.label, None) not in self.states for rule in self.rules
-        )
-
-
-class ExposureProgress(Progress):
-    """How far an exposure is."""
-
-    def __init__(
-        self,
-        pipeline: str,
-        instrument: str,
-        exposure: int,
-        rules: Iterable[StepRule],
-        newness: float,
-        deadline: float,
-        expected: frozenset[int],
-    ) -> None:
-        super().__init__(
-            pipeline, instrument, (rule for rule in rules if not rule.per_group), newness, deadline
-        )
-        self.exposure = exposure
-        self.expected = expected
-        self._by_label = {rule.label: rule for rule in self.rules}
-
-    @property
-    def place(self) -> Place:
-        return self.instrument, self.exposure
-
-    def shard(self, step: str, detector: int | None) -> Shard:
-        return Shard(self.pipeline, step, self.instrument, self.exposure, detector)
-
-    def complete(self, now: float) -> bool:
-        """Tell whether no more detectors are waited for."""
-        return bool(self.arrived) and (self.expected <= self.arrived or now >= self.deadline)
-
-    def gate_is_open(self, rule: StepRule, detector: int | None, now: float) -> bool:
-        if rule.per_detector:
-            open_now = all(self.has_ended(label, detector) for label in rule.after)
-        else:
-            open_now = self.complete(now) and all(self.all_ended(label) for label in rule.after)
-        return open_now and (not rule.needs_commit or self.is_committed(rule, detector))
-
-    def has_ended(self, label: str, detector: int | None) -> bool:
-        """Tell whether a step has ended for a detector, or for all when it is a gather."""
-        return self.state(label, detector if self._by_label[label].per_detector else None).ended
-
-    def all_ended(self, label: str) -> bool:
-        """Tell whether a step has ended for all detectors that have come."""
-        if self._by_label[label].per_detector:
-            return all(self.has_ended(label, detector) for detector in self.arrived)
-        return self.has_ended(label, None)
-
-    def is_committed(self, rule: StepRule, detector: int | None) -> bool:
-        """Tell whether the raws and the earlier steps' products that a shard reads are in the registry."""
-        detectors = self.arrived if detector is None else {detector}
-        wanted: set[tuple[str, int | None]] = {(RAW, number) for number in detectors}
-        for label in rule.after & self._by_label.keys():
-            if self._by_label[label].per_detector:
-                wanted |= {(label, number) for number in detectors}
-            else:
-                wanted.add((label, None))
-        return wanted <= self.committed
-
-    def blocked(self, rule: StepRule, detector: int | None) -> bool:
-        for label in rule.after:
-            earlier = self._by_label[label]
-            if not earlier.per_detector and self.state(label, None) is State.FAILED:
-                return True
-            if earlier.per_detector and rule.per_detector and self.state(label, detector) is State.FAILED:
-                return True
-        return False
-
-
-class GroupProgress(Progress):
-    """How far the steps are that take all exposures of a group together.
-
-    Parameters
-    ----------
-    pipeline, instrument, rules
-        As for an exposure; only the rules of groups are taken.
-    group
-        Name of the group.
-    size
-        How many exposures it has, as their headers say.
-    """
-
-    def __init__(
-        self, pipeline: str, instrument: str, group: str, size: int, rules: Iterable[StepRule]
-    ) -> None:
-        super().__init__(pipeline, instrument, (rule for rule in rules if rule.per_group), 0.0, 0.0)
-        self.group = group
-        self.size = size
-        self.members: dict[int, ExposureProgress] = {}
-        self._own = {rule.label for rule in self.rules}
-
-    @property
-    def place(self) -> Place:
-        return self.instrument, self.group
-
-    @property
-    def waits(self) -> bool:
-        return any(
-            (rule.label, detector) not in self.states
-            for rule in self.rules
-            for detector in (self.arrived if rule.per_detector else [None])
-        )
-
-    def join(self, exposure: ExposureProgress) -> None:
-        """Take in an exposure, or more of its detectors."""
-        self.members[exposure.exposure] = exposure
-        self.arrived |= exposure.arrived
-        self.newness = max(member.newness for member in self.members.values())
-        self.deadline = max(member.deadline for member in self.members.values())
-
-    def shard(self, step: str, detector: int | None) -> Shard:
-        *others, newest = sorted(self.members)
-        return Shard(self.pipeline, step, self.instrument, newest, detector, self.group, tuple(others))
-
-    def gate_is_open(self, rule: StepRule, detector: int | None, now: float) -> bool:
-        if len(self.members) < self.size and now < self.deadline:
-            return False
-        members = self.members.values()
-        for label in rule.after & self._own:
-            own = next(found for found in self.rules if found.label == label)
-            if own.per_detector and detector is None:
-                if not all(self.state(label, number).ended for number in self.arrived):
-                    return False
-            elif not self.state(label, detector if own.per_detector else None).ended:
-                return False
-        earlier = rule.after - self._own
-        if detector is None:
-            there = all(m.complete(now) and all(m.all_ended(label) for label in earlier) for m in members)
-        else:
-            there = all(
-                all(m.has_ended(label, detector) for label in earlier)
-                if detector in m.arrived
-                else m.complete(now)
-                for m in members
-            )
-        return there and (
-            not rule.needs_commit
-            or all(
-                m.is_committed(rule, detector) for m in members if detector is None or detector in m.arrived
-            )
-        )
-
-    def blocked(self, rule: StepRule, detector: int | None) -> bool:
-        for label in rule.after:
-            if label in self._own:
-                if State.FAILED in {self.state(label, None), self.state(label, detector)}:
-                    return True
-            elif all(
-                State.FAILED in {member.state(label, None), member.state(label, detector)}
-                for member in self.members.values()
-            ):
-                return True
-        return False

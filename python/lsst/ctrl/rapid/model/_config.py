@@ -49,6 +49,8 @@ class RapidFile(Model):
     """Dataset types that are copied to the published folder for people."""
     shared: tuple[str, ...] = ()
     """Dataset types that no task modifies: handed out without copying."""
+    gather_timeout: float = pydantic.Field(default=120.0, gt=0)
+    """Seconds from an exposure's first ended detector until those that have ended are gathered in part."""
     gather_deadline: float = pydantic.Field(default=120.0, gt=0)
     """Seconds from an exposure's first raw until its gather runs without the detectors that have not come."""
 
@@ -72,6 +74,7 @@ class SiteFile(Model):
     detectors: tuple[int, ...] = ()
     work_dir: Path | None = None
     """Where the ledger, the reports and the published files go."""
+    gather_timeout: float | None = pydantic.Field(default=None, gt=0)
     gather_deadline: float | None = pydantic.Field(default=None, gt=0)
     quantum_timeout: float = pydantic.Field(default=600.0, gt=0)
     """Seconds after which a shard's worker is ended, for each of its quanta."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ("OverheadParts", "Percentiles", "RefusedFile", "Report", "ShardReport", "Summary")
+__all__ = ("OverheadParts", "Percentiles", "RefusedFile", "RemovedGather", "Report", "ShardReport", "Summary")
 
 from typing import Literal
 
@@ -37,6 +37,10 @@ class ShardReport(Model):
     step: str
     data_id: dict[str, str | int]
     outcome: Outcome
+    partial: bool = False
+    """Whether it gathered what had ended, while detectors were still to come."""
+    revision: int = 0
+    """Of a complete gather, how often it had been made before."""
     reason: str = ""
     attempt: int = 1
     worker: str | None = None
@@ -54,6 +58,15 @@ class RefusedFile(Model):
 
     path: str
     reason: str
+    time: float
+
+
+class RemovedGather(Model):
+    """Products of a gather that were removed because it was made again."""
+
+    removed: str
+    """The shard."""
+    run: str
     time: float
 
 

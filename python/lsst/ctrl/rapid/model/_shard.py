@@ -67,6 +67,11 @@ class Shard:
         Name of the group, if the shard is of all exposures of a group.
     others
         Numbers of the group's other exposures, in ascending order.
+    partial
+        Whether it gathers the detectors that have ended so far, while others are still to come: its products
+        go into a RUN of their own.
+    revision
+        Of a complete gather, how often it was made before: what it made then is removed first.
     """
 
     pipeline: str
@@ -76,6 +81,8 @@ class Shard:
     detector: int | None = None
     group: str | None = None
     others: tuple[int, ...] = ()
+    partial: bool = False
+    revision: int = 0
 
     @property
     def data_id(self) -> Mapping[str, str | int]:
@@ -102,7 +109,8 @@ class Shard:
     def __str__(self) -> str:
         detector = "" if self.detector is None else f" detector {self.detector}"
         of = f"exposure {self.exposure}" if self.group is None else f"group {self.group}"
-        return f"{self.pipeline}#{self.step} {self.instrument} {of}{detector}"
+        again = " (partial)" if self.partial else f" (again, {self.revision})" if self.revision else ""
+        return f"{self.pipeline}#{self.step} {self.instrument} {of}{detector}{again}"
 
 
 class OutcomeRecord(Model):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ("payload_hash", "run_name")
+__all__ = ("partial_chain", "payload_hash", "run_name")
 
 import hashlib
 import importlib
@@ -28,6 +28,11 @@ def payload_hash(graph: PipelineGraph) -> str:
 def run_name(output: str, day_obs: int, pipeline: str, short_hash: str) -> str:
     """Return the name of the RUN for one observing day of one pipeline."""
     return f"{output}/{day_obs}/{pipeline}-{short_hash}"
+
+
+def partial_chain(output: str) -> str:
+    """Return the chain of the RUNs of partial gathers, which are below it; it is an input of nothing."""
+    return f"{output}/partial"
 
 
 def _version(class_name: str) -> str:

@@ -7,7 +7,7 @@ __all__ = ("Board",)
 import logging
 import time
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 from ..ingest import Raw
 from ..model import Outcome, Shard, ShardReport
@@ -80,6 +80,14 @@ class Board:
                 ", ".join(map(str, sorted(missing))),
             )
 
+    def gathering_in_part(self, shard: Shard, detectors: Collection[int]) -> None:
+        """A gather of what has ended has begun."""
+        status = self._exposures.get((shard.instrument, shard.exposure))
+        if status is not None:
+            status.gathered = "runs in part"
+        expected = len(detectors) if status is None else status.expected
+        _LOG.info("%s: %d of %d detectors have ended.", shard, len(detectors), expected)
+
     def committed(self, shard: Shard, report: ShardReport) -> None:
         """A shard's end is in the registry."""
         if report.outcome is Outcome.FAILED:
@@ -91,7 +99,7 @@ class Board:
             return
         status.last_committed = report.times.committed
         if shard.detector is None:
-            status.gathered = str(report.outcome)
+            status.gathered = f"{report.outcome} in part" if shard.partial else str(report.outcome)
             self._log_gather(shard, status, report)
         else:
             status.detector_ended(shard.detector, shard.step, report.outcome)

@@ -24,6 +24,7 @@ from ..plan import (
     InputKind,
     RecordsMessage,
     Step,
+    partial_chain,
     records_to_message,
     run_name,
     split_records,
@@ -150,6 +151,8 @@ class EndedBefore:
         self._has_groups = any(step.per_group for step, _ in self._kinds)
         self._runs: defaultdict[int, dict[str, None]] = defaultdict(dict)
         for run in butler.collections.query(f"{output}/*", collection_types=CollectionType.RUN):
+            if run.startswith(f"{partial_chain(output)}/"):
+                continue
             name = run.removeprefix(f"{output}/").partition("/")[0]
             self._runs[int(name) if _DAY.fullmatch(name) else _ANY_DAY][run] = None
         self._listed: dict[tuple[str, int], dict[int, str]] = {}

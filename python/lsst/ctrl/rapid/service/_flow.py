@@ -15,8 +15,8 @@ from collections.abc import Callable, Coroutine, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from ..commit import Committed, Ledger, RawItem, RunItem, ShardItem
-from ..conductor import Conductor, Dispatch, Give
+from ..commit import Committed, Ledger, RawItem, RemoveItem, RunItem, ShardItem
+from ..conductor import Conductor, Dispatch, Drop, Give, Replace, Yield
 from ..engine import NO_QUANTA, ShardRequest, ShardResponse, WorkerLostError, WorkerPool
 from ..ingest import Raw
 from ..model import Outcome, OutcomeRecord, Shard, ShardReport, Times
@@ -114,6 +114,12 @@ class ShardFlow:
                 case Give():
                     self._times.setdefault(decision.shard, Times(ready=time.time()))
                     self._give_up(decision)
+                case Replace():
+                    self._replace(decision)
+                case Drop():
+                    self._times.pop(decision.shard, None)
+                case Yield():
+                    pass
         self._parts.record.clock.update(self._parts.conductor.free_workers, time.time())
         if self._parts.conductor.idle:
             self._parts.outbox.flush()
@@ -127,7 +133,7 @@ class ShardFlow:
                 planned = plan.described
             else:
                 with contextlib.suppress(CalibrationError, LookupError):
-                    request = parts.requests.make(shard, parts.compiled.expected[shard.instrument])
+                    request = parts.requests.make(shard)
                     planned = parts.planner.describe(request)
         now = time.time()
         response = ShardResponse(ok=False, reason=decision.reason, planned=planned, started=now, finished=now)
@@ -143,15 +149,13 @@ class ShardFlow:
         parts, shard = self._parts, dispatch.shard
         step = parts.compiled.pipelines[shard.pipeline].step(shard.step)
         if shard.detector is None and dispatch.attempt == 1:
-            missing = parts.conductor.missing(shard.instrument, shard.exposure)
-            parts.record.count_missing(shard, missing)
-            parts.board.gathering(shard, missing)
+            self._note_gather(dispatch)
         now = time.time()
         self._times[shard] = self._times[shard].model_copy(update={"dispatched": now})
         try:
             while (run := await parts.requests.wait_for_run(shard)) is not None:
                 parts.outbox.submit(run)
-            request = parts.requests.make(shard, parts.compiled.expected[shard.instrument])
+            request = parts.requests.make(shard, dispatch.detectors)
             response = await self._call(dispatch, request, step)
         except WorkerLostError as err:
             _LOG.warning("%s: attempt %d was lost: %s.", shard, dispatch.attempt, err)
@@ -162,6 +166,30 @@ class ShardFlow:
         except (CalibrationError, LookupError) as err:
             response = ShardResponse(ok=False, reason=str(err), started=now, finished=time.time())
         self._took(dispatch, response)
+
+    def _note_gather(self, dispatch: Dispatch) -> None:
+        """Say what a gather that begins goes without."""
+        parts, shard = self._parts, dispatch.shard
+        if shard.partial:
+            parts.board.gathering_in_part(shard, dispatch.detectors or frozenset())
+            return
+        missing = parts.conductor.missing(shard.instrument, shard.exposure)
+        parts.record.count_missing(shard, missing)
+        parts.board.gathering(shard, missing)
+
+    def _replace(self, decision: Replace) -> None:
+        """Have removed what gathers made that are made again."""
+        parts = self._parts
+        run = parts.requests.run_of(decision.shards[0])
+        _LOG.info(
+            "%s exposure %d: a detector came after all was gathered; it is gathered again.",
+            decision.instrument,
+            decision.exposure,
+        )
+        for shard in decision.shards:
+            parts.ledger.remove(shard, run.run)
+        parts.requests.products.forget_gathers(decision.instrument, decision.exposure, run.run)
+        parts.outbox.submit(RemoveItem(decision.shards, run))
 
     async def _call(self, dispatch: Dispatch, request: ShardRequest, step: Step) -> ShardResponse:
         """Have a shard planned, where its worker cannot do it, and run."""
@@ -194,7 +222,8 @@ class ShardFlow:
         if (overhead := parts.record.overhead(times)) is not None and shard.detector is not None:
             self._overheads.append(overhead.overhead_ms)
         now = time.time()
-        self.ready(parts.conductor.ended(shard, failed=not response.ok, now=now), now)
+        seconds = response.finished - response.started
+        self.ready(parts.conductor.ended(shard, failed=not response.ok, now=now, seconds=seconds), now)
         self.act()
 
     def _end(
@@ -221,6 +250,8 @@ class ShardFlow:
             step=shard.step,
             data_id=dict(shard.data_id),
             outcome=outcome,
+            partial=shard.partial,
+            revision=shard.revision,
             reason=reason,
             attempt=attempt,
             worker=worker,
@@ -250,6 +281,7 @@ class ShardFlow:
                 outputs=() if response is None else response.outputs,
                 datastore_records={} if response is None else response.datastore_records,
                 replaces=parts.ended_before.shed.pop(shard.key, None),
+                supersedes=parts.requests.superseded_by(shard),
             )
         )
 
@@ -262,10 +294,19 @@ class ShardFlow:
                 self._shard_committed(item, committed)
             case RawItem():
                 self._raw_committed(item, committed)
+            case RemoveItem():
+                self._removed(item, committed)
             case RunItem():
                 if committed.error:
                     _LOG.error("RUN %s could not be made: %s", item.run, committed.error)
                 self._parts.requests.run_is_ready(committed)
+
+    def _removed(self, item: RemoveItem, committed: Committed) -> None:
+        """Make gathers again of which everything was removed; what could not be will not be registered."""
+        if committed.error:
+            _LOG.error("What %s made could not be removed: %s", item.shards[0], committed.error)
+        shard, now = item.shards[0], time.time()
+        self.proceed(self._parts.conductor.replaced(shard.instrument, shard.exposure, now), now)
 
     def _raw_committed(self, item: RawItem, committed: Committed) -> None:
         parts, data_id = self._parts, item.ref.dataId

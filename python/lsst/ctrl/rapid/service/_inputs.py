@@ -4,7 +4,7 @@ from __future__ import annotations
 
 __all__ = ("CalibrationTable", "Products")
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping
 from typing import Any
 from uuid import UUID
 
@@ -110,8 +110,27 @@ class Products:
         """Forget what was made of an exposure or of a group."""
         self._made.pop((instrument, of), None)
 
-    def find(self, shard: Shard, step: Step) -> tuple[list[DatasetMessage], RecordsMessage]:
-        """Return what a shard reads of earlier steps: of its own detector, or of all when it is a gather."""
+    def forget_gathers(self, instrument: str, exposure: int, run: str) -> None:
+        """Forget what gathers of an exposure made in a RUN: they are made again."""
+        place = (instrument, exposure)
+        self._made[place] = [
+            one for one in self._made.get(place, ()) if one[0] is not None or one[1].run != run
+        ]
+
+    def find(
+        self, shard: Shard, step: Step, run: str, detectors: Container[int]
+    ) -> tuple[list[DatasetMessage], RecordsMessage]:
+        """Return what a shard reads of earlier steps.
+
+        Parameters
+        ----------
+        shard, step
+            The shard.
+        run
+            Its RUN: what other gathers of its exposure made is read from there alone.
+        detectors
+            Those that a gather takes; others read what was made of their own detector.
+        """
         wanted = set(step.reads(InputKind.EARLIER_STEP))
         places: list[int | str] = (
             [*shard.exposures] if shard.group is None else [*shard.exposures, shard.group]
@@ -120,10 +139,18 @@ class Products:
             (message, records)
             for place in places
             for detector, message, records in self._made.get((shard.instrument, place), ())
-            if message.dataset_type in wanted
-            and (shard.detector is None or detector in {None, shard.detector})
+            if message.dataset_type in wanted and _is_read(shard, detector, message, run, detectors)
         ]
         return [message for message, _ in found], merge_records(records for _, records in found)
+
+
+def _is_read(
+    shard: Shard, detector: int | None, message: DatasetMessage, run: str, detectors: Container[int]
+) -> bool:
+    """Tell whether a shard reads what was made of a detector, or of all."""
+    if detector is None:
+        return shard.group is not None or message.run == run
+    return detector == shard.detector if shard.detector is not None else detector in detectors
 
 
 def merge_records(messages: Iterable[RecordsMessage]) -> RecordsMessage:

@@ -103,20 +103,22 @@ class Intake:
             self._came_before(raw, before)
             return
         item = self._item(raw)
-        expected = parts.compiled.expected[raw.instrument]
         pipeline = parts.compiled.choose(raw)
-        if pipeline is None or raw.detector not in expected:
-            if item is not None:
-                parts.outbox.submit(item)
-            await self._shed(raw, None if pipeline is None else pipeline.name)
+        if pipeline is None:
+            await self._shed(
+                raw, item, next(iter(parts.compiled.pipelines)), "no pipeline selects its exposure"
+            )
+            return
+        selected = parts.conductor.select(pipeline.name, raw.instrument, raw.exposure)
+        if raw.detector not in selected.detectors:
+            await self._shed(raw, item, pipeline.name, selected.reason)
             return
         ended = await self._count_ended(raw, pipeline)
         if item is not None and parts.settings.transfer == "move":
             parts.outbox.defer(raw.instrument, raw.exposure, item)
         elif item is not None and not ended:
             parts.outbox.submit(item)
-        awaited = parts.conductor.expected(raw.instrument, raw.exposure)
-        parts.board.arrived(raw, pipeline.name, len(awaited), ended=ended)
+        parts.board.arrived(raw, pipeline.name, len(selected.detectors), ended=ended)
         now = time.time()
         newness = raw.shutter_closed or raw.file_closed
         ready = parts.conductor.raw(
@@ -208,17 +210,15 @@ class Intake:
                 _LOG.warning("The registry is out of reach (%s); it is tried again.", str(err.orig).strip())
                 await asyncio.sleep(_AWAY_SECONDS)
 
-    async def _shed(self, raw: Raw, pipeline: str | None) -> None:
-        """End a raw that is not to be worked on."""
-        pipelines = self._parts.compiled.pipelines
-        name = pipeline or next(iter(pipelines))
-        reason = "no pipeline selects its exposure"
-        if pipeline is not None:
-            reason = "its detector is not among those selected"
-        step = next((s.label for s in pipelines[name].steps if s.per_detector), None)
+    async def _shed(self, raw: Raw, item: RawItem | None, pipeline: str, reason: str) -> None:
+        """End a raw that is not to be worked on; it is registered all the same."""
+        if item is not None:
+            self._parts.outbox.submit(item)
+        steps = self._parts.compiled.pipelines[pipeline].steps
+        step = next((s.label for s in steps if s.per_detector), None)
         if step is None:
             return
-        shard = Shard(name, step, raw.instrument, raw.exposure, raw.detector)
+        shard = Shard(pipeline, step, raw.instrument, raw.exposure, raw.detector)
         before = await self._ended(raw)
         if shard.key not in before.ended and shard.key not in before.shed:
             self._flow.shed(shard, raw, reason)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 __all__ = ("Outbox",)
 
-from ..commit import Committer, RawItem, RunItem, ShardItem
+from ..commit import Committer, Item, RawItem
 
 
 class Outbox:
@@ -22,7 +22,7 @@ class Outbox:
         self._submitted = False
         self.pending = 0
 
-    def submit(self, item: RunItem | RawItem | ShardItem) -> None:
+    def submit(self, item: Item) -> None:
         """Hand an item over."""
         self._submitted = True
         self.pending += 1

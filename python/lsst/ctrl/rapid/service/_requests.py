@@ -21,6 +21,7 @@ from ..plan import (
     InputKind,
     Planner,
     RecordsMessage,
+    partial_chain,
     record_to_json,
     run_name,
 )
@@ -116,11 +117,24 @@ class Requests:
 
     def run_of(self, shard: Shard) -> RunItem:
         """Return the RUN that a shard writes to: that of its newest exposure's day."""
-        return self.run_for(self._compiled.pipelines[shard.pipeline], self.raws(shard)[0].day_obs)
+        pipeline, day_obs = self._compiled.pipelines[shard.pipeline], self.raws(shard)[0].day_obs
+        return self.partial_run_for(pipeline, day_obs) if shard.partial else self.run_for(pipeline, day_obs)
 
     def run_for(self, pipeline: CompiledPipeline, day_obs: int) -> RunItem:
         """Return the RUN of a pipeline for an observing day."""
         return RunItem(run_name(self._output, day_obs, pipeline.name, pipeline.hash), pipeline.name, day_obs)
+
+    def partial_run_for(self, pipeline: CompiledPipeline, day_obs: int) -> RunItem:
+        """Return the RUN of a pipeline's partial gathers for an observing day."""
+        name = run_name(partial_chain(self._output), day_obs, pipeline.name, pipeline.hash)
+        return RunItem(name, pipeline.name, day_obs, partial=True)
+
+    def superseded_by(self, shard: Shard) -> str | None:
+        """Return the RUN that may have a partial gather which a shard makes superfluous."""
+        if shard.detector is not None or shard.group is not None or shard.partial:
+            return None
+        pipeline = self._compiled.pipelines[shard.pipeline]
+        return self.partial_run_for(pipeline, self.raws(shard)[0].day_obs).run
 
     def run_is_ready(self, committed: Committed) -> None:
         """A RUN has been made, or could not be; shards that construct tasks with datasets wait for it."""
@@ -148,8 +162,15 @@ class Requests:
         await self._run_ready[run.run].wait()
         return None
 
-    def make(self, shard: Shard, expected: frozenset[int]) -> ShardRequest:
+    def make(self, shard: Shard, detectors: frozenset[int] | None = None) -> ShardRequest:
         """Return the message that sends a shard to its worker.
+
+        Parameters
+        ----------
+        shard
+            The shard.
+        detectors
+            Of a gather, the detectors that it takes; all that the run takes if it is not said.
 
         Raises
         ------
@@ -159,12 +180,13 @@ class Requests:
             If a dimension record is missing.
         """
         step = self._compiled.pipelines[shard.pipeline].step(shard.step)
-        raws = [raw for raw in self.raws(shard) if raw.detector in expected]
+        wanted = self._compiled.expected[shard.instrument] if detectors is None else detectors
+        raws = [raw for raw in self.raws(shard) if raw.detector in wanted]
         calibrations, calibration_records = self._compiled.calibrations.find(
             step, (raw.ref.dataId for raw in raws)
         )
-        products, product_records = self.products.find(shard, step)
         run = self.run_of(shard).run
+        products, product_records = self.products.find(shard, step, run, wanted)
         init_inputs, init_records = self._run_inputs.get(run, ((), {}))
         triggers = raws if step.reads(InputKind.TRIGGER) else ()
         registered = [raw for raw in triggers if isinstance(raw, RegisteredRaw)]

@@ -38,6 +38,7 @@ class RunSettings(Model):
     work_dir: Path
     report: Path | None = None
     until_idle: float | None = pydantic.Field(default=None, gt=0)
+    gather_timeout: float | None = None
     gather_deadline: float | None = None
     quantum_timeout: float = 600.0
     attempts: int = 2

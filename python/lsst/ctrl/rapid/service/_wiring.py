@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 from .. import __version__
 from ..commit import Committer, Ledger, Registrar
-from ..conductor import Conductor, StepRule
+from ..conductor import Conductor, Gathering, StepRule, WholeCamera
 from ..engine import WorkerSetup
 from ..monitor import RunFacts, RunRecord
 from ..plan import Planner, RecordStore, Step, record_to_json
@@ -35,8 +35,11 @@ def make_parts(
     rules = {
         name: tuple(_rule(step) for step in pipeline.steps) for name, pipeline in compiled.pipelines.items()
     }
-    deadline = settings.gather_deadline or compiled.rapid.gather_deadline
-    conductor = Conductor(rules, compiled.expected, deadline, settings.attempts)
+    gathering = Gathering(
+        timeout=settings.gather_timeout or compiled.rapid.gather_timeout,
+        deadline=settings.gather_deadline or compiled.rapid.gather_deadline,
+    )
+    conductor = Conductor(rules, WholeCamera(compiled.expected), gathering, settings.attempts)
     facts = RunFacts(
         version=__version__,
         repo=settings.repository,

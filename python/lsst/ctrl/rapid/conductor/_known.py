@@ -1,0 +1,122 @@
+"""The exposures and groups that have come, until they are forgotten."""
+
+from __future__ import annotations
+
+__all__ = ("Known",)
+
+import math
+from collections.abc import Mapping, Sequence
+
+from ..model import Shard
+from ._decisions import Selected
+from ._exposure import ExposureProgress, Gathering
+from ._group import GroupProgress
+from ._progress import Progress
+from ._steps import Place, StepRule
+
+NOT_YET_KNOWN = -math.inf
+"""Newness of an exposure of which only shards that ended in an earlier run were told."""
+
+
+class Known:
+    """The exposures and groups that have come.
+
+    Parameters
+    ----------
+    steps
+        Steps of each pipeline by its name.
+    gathering
+        When gathers run without all detectors; for exposures that come from now on.
+
+    Attributes
+    ----------
+    active
+        Those of which something is to be done.
+    selected
+        Which detectors of an exposure are processed, since its first raw was told of.
+    """
+
+    def __init__(self, steps: Mapping[str, Sequence[StepRule]], gathering: Gathering) -> None:
+        self._steps = steps
+        self.gathering = gathering
+        self.exposures: dict[Place, ExposureProgress] = {}
+        self.groups: dict[Place, GroupProgress] = {}
+        self.active: dict[Place, Progress] = {}
+        self.selected: dict[Place, Selected] = {}
+        self._group_of: dict[Place, Place] = {}
+
+    def rules(self, pipeline: str) -> Sequence[StepRule]:
+        """Return the steps of a pipeline."""
+        return self._steps[pipeline]
+
+    def exposure(
+        self, pipeline: str, place: tuple[str, int], now: float, newness: float, selected: Selected
+    ) -> ExposureProgress:
+        """Return an exposure, new or known."""
+        found = self.exposures.get(place)
+        if found is None:
+            rules = self._steps[pipeline]
+            of = selected.detectors, selected.only
+            found = ExposureProgress(pipeline, *place, rules, newness, self.gathering, now, *of)
+            self.exposures[place] = found
+        elif found.newness == NOT_YET_KNOWN:
+            found.newness = newness
+        return found
+
+    def group(self, pipeline: str, instrument: str, group: str, size: int) -> GroupProgress:
+        """Return a group, new or known."""
+        place = (instrument, group)
+        found = self.groups.get(place)
+        if found is None:
+            found = self.groups[place] = GroupProgress(
+                pipeline, instrument, group, size, self._steps[pipeline]
+            )
+        found.size = max(found.size, size)
+        return found
+
+    def join(self, exposure: ExposureProgress, group: str, size: int) -> GroupProgress | None:
+        """Have an exposure, or more of its detectors, in its group; `None` if nothing is run for groups."""
+        if not any(rule.per_group for rule in self._steps[exposure.pipeline]):
+            return None
+        whole = self.group(exposure.pipeline, exposure.instrument, group, size)
+        whole.join(exposure)
+        self._group_of[exposure.place] = whole.place
+        return whole
+
+    def progress(self, shard: Shard) -> Progress:
+        """Return the exposure or group of a shard."""
+        if shard.group is not None:
+            return self.groups[shard.instrument, shard.group]
+        return self.exposures[shard.instrument, shard.exposure]
+
+    def group_of(self, place: Place) -> GroupProgress | None:
+        """Return the group of an exposure, if it is in one."""
+        group = self._group_of.get(place)
+        return None if group is None else self.groups[group]
+
+    def is_active(self, place: Place) -> bool:
+        """Tell whether something of an exposure, or of its group, is still to be done."""
+        return place in self.active or self._group_of.get(place) in self.active
+
+    def has(self, shard: Shard) -> bool:
+        """Tell whether a shard is ready, runs or has ended."""
+        place = (shard.instrument, shard.exposure if shard.group is None else shard.group)
+        found: Progress | None = self.exposures.get(place) or self.groups.get(place)
+        return found is not None and (shard.step, shard.detector) in found.states
+
+    def forget(self, place: tuple[str, int]) -> Sequence[int] | None:
+        """Forget an exposure with those of its group; `None`, and nothing is, if they are not settled."""
+        whole = self.group_of(place)
+        found: list[Progress] = [self.exposures[place]] if place in self.exposures else []
+        if whole is not None:
+            found = [*whole.members.values(), whole]
+        if not all(one.place not in self.active and one.is_settled for one in found):
+            return None
+        instrument, exposure = place
+        forgotten = [exposure] if whole is None else list(whole.members)
+        for number in forgotten:
+            for table in (self.exposures, self._group_of, self.selected):
+                table.pop((instrument, number), None)
+        if whole is not None:
+            del self.groups[whole.place]
+        return forgotten
