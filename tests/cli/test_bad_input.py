@@ -37,6 +37,13 @@ def repo(tmp_path_factory: pytest.TempPathFactory) -> Path:
         (["run", SUMMIT, "-b", "nowhere"], "nowhere"),
         (["run", SUMMIT, "-b", "{repo}", "--instrument", "LSSTCam"], "init-repo"),
         (["run", SUMMIT, "-b", "{repo}", "--detectors", "94"], "no detector 94"),
+        (["run", SUMMIT, "-b", "{repo}", "--pattern", "minimal"], "LATISS: pattern 'minimal' needs"),
+        (["run", SUMMIT, "--pattern", "raft_chekerboard"], "did you mean 'raft_checkerboard'?"),
+        (["run", SUMMIT, "--pattern", "-R00_SG0"], "'R00_SG0' is for neither science nor wavefront"),
+        (["run", SUMMIT, "--pattern", "E2V,"], "--pattern: 'E2V,': a name is missing"),
+        (["run", SUMMIT, "--pattern", "R21", "--detectors", "90"], "to which the run is limited"),
+        (["run", SUMMIT, "--vary", "sometimes"], "'alternating-by-twos'"),
+        (["run", SUMMIT, "--mode", "eager"], "'preemptive'"),
         (["run", SUMMIT, "-b", "{repo}", "-i", "no/such"], "no/such"),
         (["run", SUMMIT, "-b", "{repo}", "--watch", "no-folder"], "no-folder"),
         (["run", SUMMIT, "--instrument", "HSC"], "HSC"),
@@ -62,6 +69,7 @@ def test_it_is_refused(
     assert told in output
     assert "Traceback" not in output
     assert not (tmp_path / "landing").exists()
+    assert not (tmp_path / "work" / "repo").exists()
 
 
 def _work(arguments: list[str], folder: Path) -> list[str]:

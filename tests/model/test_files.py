@@ -8,6 +8,8 @@ import pytest
 
 from lsst.ctrl.rapid.model import (
     InputError,
+    Mode,
+    PatternSpec,
     PipelineChoice,
     RapidFile,
     SiteFile,
@@ -41,6 +43,24 @@ def test_a_typo_is_told_with_its_file_and_the_nearest_key(tmp_path: Path, typo: 
 def test_a_nested_typo_is_told_with_its_place_and_the_keys_of_that_place() -> None:
     with pytest.raises(InputError, match=r"unknown key 'pipelines\.1\.were'; did you mean 'where'\?"):
         parse(RapidFile, {"pipelines": [{"pipeline": "a.yaml"}, {"pipeline": "b.yaml", "were": "x"}]}, "here")
+
+
+@pytest.mark.parametrize(
+    ("written", "told"),
+    [
+        ({"policy": {"patern": "all"}}, "'policy.patern'; did you mean 'pattern'?"),
+        ({"policy": {"pattern": {"includ": "all"}}}, "'policy.pattern.includ'; did you mean 'include'?"),
+        ({"patterns": {"step1a": {"vari": "fixed"}}}, "'patterns.step1a.vari'; did you mean 'vary'?"),
+        (
+            {"pipelines": [{"pipeline": "a.yaml", "pattern": {"exlude": "R22"}}]},
+            "'pipelines.0.pattern.exlude'; did you mean 'exclude'?",
+        ),
+    ],
+)
+def test_a_typo_in_a_pattern_is_told_with_its_place(written: object, told: str) -> None:
+    with pytest.raises(InputError) as caught:
+        parse(RapidFile, written, "here")
+    assert f"unknown key {told}" in str(caught.value)
 
 
 def test_every_fault_is_told_at_once() -> None:
@@ -120,6 +140,17 @@ def test_a_key_that_is_null_overrides_too(tmp_path: Path) -> None:
     assert load_site_file(write(tmp_path / "site.yaml", "extends: base.yaml\nworkers:\n")).workers is None
 
 
+def test_a_policy_takes_its_keys_from_the_extended_file_one_by_one(tmp_path: Path) -> None:
+    write(tmp_path / "base.yaml", "policy: {mode: preemptive, pattern: [E2V, R22]}\n")
+    site = load_site_file(write(tmp_path / "site.yaml", "extends: base.yaml\npolicy: {pattern: ITL}\n"))
+    assert site.policy is not None
+    assert site.policy.model_fields_set == {"mode", "pattern"}
+    assert site.policy.mode is Mode.PREEMPTIVE
+    assert site.policy.pattern == PatternSpec(include=("ITL",))
+    nothing = load_site_file(write(tmp_path / "null.yaml", "extends: base.yaml\npolicy:\n"))
+    assert nothing.policy is None
+
+
 def test_a_circle_is_refused(tmp_path: Path) -> None:
     write(tmp_path / "a.yaml", "extends: b.yaml\n")
     write(tmp_path / "b.yaml", "extends: ./a.yaml\n")
@@ -169,9 +200,11 @@ def test_facts_of_a_pipeline_are_read_beside_it(tmp_path: Path) -> None:
     write(
         tmp_path / "summit.rapid.yaml",
         "pipelines:\n"
-        "  - {pipeline: bias.yaml, where: \"exposure.observation_type = 'bias'\"}\n"
+        "  - {pipeline: bias.yaml, where: \"exposure.observation_type = 'bias'\", pattern: minimal}\n"
         "  - {pipeline: summit.yaml}\n"
         "publish: [mosaic]\n"
+        "policy: {mode: waiting}\n"
+        "patterns: {step2: [R22, 0]}\n"
         "gather_deadline: 7.5\n",
     )
     rapid = load_rapid_file(pipeline)
@@ -179,6 +212,9 @@ def test_facts_of_a_pipeline_are_read_beside_it(tmp_path: Path) -> None:
     assert rapid.pipelines[0].where == "exposure.observation_type = 'bias'"
     assert rapid.publish == ("mosaic",)
     assert rapid.gather_deadline == 7.5
+    assert [choice.pattern for choice in rapid.pipelines] == [PatternSpec(include=("minimal",)), None]
+    assert rapid.policy.mode is Mode.WAITING
+    assert rapid.patterns == {"step2": PatternSpec(include=("R22", "0"))}
 
 
 def test_facts_without_pipelines_are_of_the_pipeline_itself(tmp_path: Path) -> None:

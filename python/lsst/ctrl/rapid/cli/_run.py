@@ -21,7 +21,7 @@ from rich.logging import RichHandler
 
 from ..arrival import DirectoryWatch
 from ..ingest import check_instruments
-from ..model import InputError, Report, SiteFile, load_rapid_file, load_site_file
+from ..model import InputError, Policy, Report, SiteFile, load_rapid_file, load_site_file
 from ..plan import PipelineSource, load_pipeline
 from ..service import Executor, Feeder, RunSettings
 from ..simulator import SimulationConfig
@@ -29,6 +29,7 @@ from ._demo import make_embedded_repository
 from ._live import render
 from ._main import start_logging
 from ._options import DayObs, NumberList, WatchSourceType, log_level
+from ._policy import check_policy, mode_option, pattern_option, told_policy, vary_option
 from ._report import print_summary
 from ._simulate import simulation_config, take_exposures
 
@@ -88,8 +89,11 @@ _INTERRUPTED_TWICE = 130
 @click.option(
     "--detectors",
     type=NumberList(),
-    help="Detectors to process, like 90..98 or 10,94.  [default: all for science]",
+    help="Detectors to which the run is limited, like 90..98 or 10,94.  [default: all]",
 )
+@pattern_option
+@vary_option
+@mode_option
 @click.option("--workers", type=click.IntRange(1), help="Worker processes.  [default: number of cores]")
 @click.option(
     "--work-dir",
@@ -145,10 +149,12 @@ def run(pipeline: str, site: Path | None, log_level: str, **options: Any) -> Non
     facts = load_site_file(site) if site is not None else SiteFile()
     _check_sources(options, facts)
     source = PipelineSource.parse(pipeline)
-    for choice in load_rapid_file(source.path).pipelines:
+    rapid = load_rapid_file(source.path)
+    for choice in rapid.pipelines:
         load_pipeline(PipelineSource(source.path.parent / choice.pipeline, source.labels))
     DirectoryWatch(_folders(_watched(options, facts)), lambda _: None).check()
-    settings, simulation, landing = _settings(source, facts, options)
+    policy = told_policy(rapid, facts, options)
+    settings, simulation, landing = _settings(source, facts, policy, options)
     feeder = None if simulation is None else _simulator(simulation, landing)
     try:
         report = asyncio.run(_run(Executor(settings, feeder)))
@@ -196,7 +202,7 @@ def _folders(watched: Iterable[Literal["butler"] | Path]) -> tuple[Path, ...]:
 
 
 def _settings(
-    source: PipelineSource, site: SiteFile, options: dict[str, Any]
+    source: PipelineSource, site: SiteFile, policy: Policy, options: dict[str, Any]
 ) -> tuple[RunSettings, SimulationConfig | None, Path]:
     """Return the run's settings, options before the site file; makes the embedded repository."""
     work_dir = Path(options["work_dir"] or site.work_dir or "rapid-data")
@@ -220,7 +226,9 @@ def _settings(
     watch = _folders(watched)
     if repository is None and simulation is not None:
         repository = str(work_dir / "repo")
-        make_embedded_repository(Path(repository), instruments or (_EMBEDDED_INSTRUMENT,), simulation)
+        embedded = instruments or (_EMBEDDED_INSTRUMENT,)
+        check_policy(policy, embedded, detectors)
+        make_embedded_repository(Path(repository), embedded, simulation)
     if options["exposures"] or not (watched or options["data_query"]):
         landing.mkdir(parents=True, exist_ok=True)
         watch = (*watch, landing)
@@ -240,6 +248,7 @@ def _settings(
         transfer=options["transfer"] or site.transfer,
         workers=options["workers"] or site.workers or os.cpu_count() or 1,
         detectors=detectors,
+        policy=policy,
         work_dir=work_dir,
         report=options["report"],
         until_idle=options["until_idle"],

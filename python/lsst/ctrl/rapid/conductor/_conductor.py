@@ -128,7 +128,7 @@ class Conductor:
             rule = self._policy.down_selection
             high = self._dispatcher.load.judge(self._dispatcher.seconds_of_work, rule)
             if guaranteed:
-                selected = self._choice.whole(instrument, pipeline)
+                selected = self._choice.whole(instrument, pipeline, exposure)
             elif high:
                 selected = self._choice.reduced(instrument, pipeline, exposure)
             else:

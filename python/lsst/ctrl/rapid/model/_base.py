@@ -5,9 +5,9 @@ from __future__ import annotations
 __all__ = ("InputError", "Model", "load_yaml", "parse")
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, get_origin
 
 import pydantic
 import yaml
@@ -85,13 +85,16 @@ def _explain(model: type[pydantic.BaseModel], fault: Any) -> str:
 def _fields_at(model: type[pydantic.BaseModel], location: Iterable[str | int]) -> Iterable[str]:
     """Return the keys valid at a place in a nested model."""
     current: Any = model
+    is_label = False
     for part in location:
-        if isinstance(part, int):
+        if isinstance(part, int) or is_label:
+            is_label = False
             continue
         fields = getattr(current, "model_fields", {})
         if part not in fields:
             return ()
-        current = _innermost_model(fields[part].annotation)
+        annotation = fields[part].annotation
+        current, is_label = _innermost_model(annotation), get_origin(annotation) is Mapping
     return tuple(getattr(current, "model_fields", {}))
 
 

@@ -13,12 +13,14 @@ __all__ = (
     "watch_source",
 )
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 import pydantic
 
 from ._base import InputError, Model, load_yaml, parse
+from ._policy import PatternSpec, Policy
 
 type TransferMode = Literal["direct", "copy", "move", "link", "hardlink", "symlink"]
 
@@ -38,6 +40,8 @@ class PipelineChoice(Model):
     """The pipeline's file, relative to the folder of this one."""
     where: str = ""
     """Butler expression on the exposure that selects; everything when empty."""
+    pattern: PatternSpec | None = None
+    """Detectors of its exposures that are processed; `None`: as the policy says."""
 
 
 class RapidFile(Model):
@@ -53,6 +57,10 @@ class RapidFile(Model):
     """Seconds from an exposure's first ended detector until those that have ended are gathered in part."""
     gather_deadline: float = pydantic.Field(default=120.0, gt=0)
     """Seconds from an exposure's first raw until its gather runs without the detectors that have not come."""
+    policy: Policy = Policy()
+    """Where neither the site nor the command line says otherwise."""
+    patterns: Mapping[str, PatternSpec] = pydantic.Field(default_factory=dict)
+    """By label of a step: of an exposure's detectors it processes only those of its own pattern."""
 
 
 class SiteFile(Model):
@@ -88,6 +96,8 @@ class SiteFile(Model):
     """Memory of each worker for calibrations, megabytes."""
     calibration_ttl: float = pydantic.Field(default=300.0, gt=0)
     """Seconds after which the certifications of calibrations are read anew."""
+    policy: Policy | None = None
+    """Its keys, where they are given, take the place of the pipeline's."""
 
     @pydantic.model_validator(mode="after")
     def _check_watch(self) -> Self:
@@ -114,7 +124,10 @@ def load_site_file(path: Path) -> SiteFile:
         seen.append(current)
         data = load_yaml(current)
         parse(SiteFile, data, str(current))
+        policies = data.get("policy"), merged.get("policy")
         merged = {**data, **merged}
+        if isinstance(policies[0], dict) and isinstance(policies[1], dict):
+            merged["policy"] = {**policies[0], **policies[1]}
         extended = data.get("extends")
         current = None if extended is None else current.parent / str(extended)
     merged.pop("extends", None)

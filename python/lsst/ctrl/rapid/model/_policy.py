@@ -9,7 +9,7 @@ from typing import Any, Self
 
 import pydantic
 
-from ._base import Model
+from ._base import InputError, Model
 
 
 class Mode(enum.StrEnum):
@@ -43,6 +43,26 @@ class PatternSpec(Model):
     include: tuple[str, ...] = pydantic.Field(default=("all",), min_length=1)
     exclude: tuple[str, ...] = ()
     vary: Vary = Vary.FIXED
+
+    @classmethod
+    def from_text(cls, text: str, vary: Vary = Vary.FIXED) -> Self:
+        """Read names that are separated by commas; those after a minus are excluded: ``E2V,R00,-R22``.
+
+        If all are excluded, what is left of ``all`` is included.
+
+        Raises
+        ------
+        InputError
+            If there is no name where one should be.
+        """
+        include: list[str] = []
+        exclude: list[str] = []
+        for part in text.split(","):
+            name = part.strip()
+            (exclude if name.startswith("-") else include).append(name.removeprefix("-").strip())
+        if "" in include or "" in exclude:
+            raise InputError(f"{text!r}: a name is missing; a pattern is like raft_checkerboard or E2V,-R22.")
+        return cls(include=tuple(include) or ("all",), exclude=tuple(exclude), vary=vary)
 
     @pydantic.model_validator(mode="before")
     @classmethod
@@ -96,6 +116,11 @@ class Policy(Model):
     guaranteed: Guaranteed = Guaranteed()
     down_selection: DownSelection | None = None
     """`None`: all that the pattern has is always processed."""
+
+    def overridden(self, other: Policy | None) -> Policy:
+        """Return this policy with those keys of another that were given to it, null ones included."""
+        given = {} if other is None else {key: getattr(other, key) for key in other.model_fields_set}
+        return self.model_copy(update=given)
 
 
 def _names(value: Any) -> Any:

@@ -1,5 +1,6 @@
 """Wires the parts and owns start and stop."""
 
+from ._detectors import camera_detectors as camera_detectors
 from ._executor import *
 from ._settings import *
 from ._status import *

@@ -16,8 +16,9 @@ from lsst.daf.butler import (
 )
 from lsst.daf.butler.registry import MissingCollectionError
 
+from ..conductor import InstrumentPatterns, PatternDetector
 from ..ingest import Raw, default_inputs, open_raw, registered_instruments
-from ..model import InputError, RapidFile, load_rapid_file
+from ..model import InputError, Policy, RapidFile, load_rapid_file
 from ..plan import (
     CompiledPipeline,
     PipelineSource,
@@ -26,8 +27,10 @@ from ..plan import (
     Selector,
     compile_pipeline,
 )
+from ._detectors import pattern_detectors
 from ._ended import EndedBefore
 from ._inputs import CalibrationTable
+from ._policy import patterns_of_run, run_limits
 from ._settings import RunSettings
 
 _LOG = logging.getLogger(__name__)
@@ -55,8 +58,14 @@ class CompiledRun:
         Pipelines with the expression that selects exposures for each; the first that does takes it.
     calibrations
         Calibrations in memory.
-    expected
-        Expected detectors of each instrument.
+    detectors
+        All detectors of each instrument.
+    limits
+        Detectors to which the run is limited, for instruments for which it is.
+    policy
+        What is processed of each exposure at the beginning, and what comes first.
+    patterns
+        The patterns of each instrument under that policy.
     """
 
     butler: Butler
@@ -67,7 +76,25 @@ class CompiledRun:
     rapid: RapidFile
     choices: Sequence[tuple[Selector, CompiledPipeline]]
     calibrations: CalibrationTable
-    expected: Mapping[str, frozenset[int]]
+    detectors: Mapping[str, Sequence[PatternDetector]]
+    limits: Mapping[str, frozenset[int]]
+    policy: Policy
+    patterns: Mapping[str, InstrumentPatterns]
+
+    @property
+    def expected(self) -> Mapping[str, frozenset[int]]:
+        """Expected detectors of a whole exposure of each instrument."""
+        return {name: patterns.whole for name, patterns in self.patterns.items()}
+
+    def patterns_under(self, policy: Policy) -> Mapping[str, InstrumentPatterns]:
+        """Return the patterns of each instrument under another policy than that of the beginning.
+
+        Raises
+        ------
+        InputError
+            If it cannot be followed.
+        """
+        return patterns_of_run(policy, self.rapid, self.pipelines, self.detectors, self.limits)
 
     @property
     def pipelines(self) -> Mapping[str, CompiledPipeline]:
@@ -126,6 +153,14 @@ def compile_run(settings: RunSettings) -> CompiledRun:
     beside = settings.pipeline.with_name(f"{settings.pipeline.stem}.rapid.yaml")
     if not beside.exists():
         _LOG.info("There is no %s: the pipeline takes every exposure, and nothing is published.", beside)
+    detectors = pattern_detectors(records, instruments)
+    limits = run_limits(settings, detectors)
+    policy = settings.policy or rapid.policy
+    if policy.guaranteed.where:
+        Selector(
+            policy.guaranteed.where, butler.dimensions, "guaranteed.where"
+        )  # refused here if it is wrong
+    pipelines = {pipeline.name: pipeline for _, pipeline in choices}
     return CompiledRun(
         butler=butler,
         raw=raw,
@@ -135,7 +170,10 @@ def compile_run(settings: RunSettings) -> CompiledRun:
         rapid=rapid,
         choices=choices,
         calibrations=calibrations,
-        expected=_expected(records, instruments, settings),
+        detectors=detectors,
+        limits=limits,
+        policy=policy,
+        patterns=patterns_of_run(policy, rapid, pipelines, detectors, limits),
     )
 
 
@@ -192,30 +230,3 @@ def _instruments(butler: Butler, settings: RunSettings) -> list[str]:
                 f"run 'rapid-exec init-repo {settings.repository} --instrument {name}'."
             )
     return list(settings.instruments) or registered
-
-
-def _expected(
-    records: RecordStore, instruments: Sequence[str], settings: RunSettings
-) -> dict[str, frozenset[int]]:
-    """Return the detectors that are processed: those named that an instrument has, else all for science.
-
-    When raws are selected by an expression, it alone decides unless detectors are named, too.
-    """
-    detectors = settings.detectors
-    there: dict[str, dict[int, str | None]] = {name: {} for name in instruments}
-    for record in records.static():
-        if record.definition.name == "detector":
-            there[str(record.dataId["instrument"])][int(record.dataId["detector"])] = record.purpose
-    unknown = set(detectors).difference(*there.values())
-    if unknown:
-        raise InputError(
-            f"--detectors: no detector {', '.join(map(str, sorted(unknown)))} in {', '.join(instruments)}."
-        )
-    if detectors:
-        return {name: frozenset(detectors) & frozenset(found) for name, found in there.items()}
-    return {
-        name: frozenset(
-            number for number, purpose in found.items() if settings.data_query or purpose in {None, "SCIENCE"}
-        )
-        for name, found in there.items()
-    }

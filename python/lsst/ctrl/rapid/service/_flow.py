@@ -26,6 +26,7 @@ from ..publish import FolderPublisher
 from ._board import Board
 from ._compiled import CompiledRun
 from ._ended import EndedBefore
+from ._live_policy import LivePolicy
 from ._outbox import Outbox
 from ._planning import HeadPlan, HeadPlanner
 from ._repeat import repeat_command
@@ -46,6 +47,7 @@ class Parts:
     compiled: CompiledRun
     requests: Requests
     conductor: Conductor
+    policy: LivePolicy
     record: RunRecord
     board: Board
     ledger: Ledger

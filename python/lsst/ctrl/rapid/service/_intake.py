@@ -109,7 +109,9 @@ class Intake:
                 raw, item, next(iter(parts.compiled.pipelines)), "no pipeline selects its exposure"
             )
             return
-        selected = parts.conductor.select(pipeline.name, raw.instrument, raw.exposure)
+        selected = parts.conductor.select(
+            pipeline.name, raw.instrument, raw.exposure, guaranteed=parts.policy.guarantees(raw)
+        )
         if raw.detector not in selected.detectors:
             await self._shed(raw, item, pipeline.name, selected.reason)
             return

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pydantic
 
-from ..model import Model, TransferMode
+from ..model import Model, Policy, TransferMode
 
 
 class RunSettings(Model):
@@ -34,7 +34,9 @@ class RunSettings(Model):
     transfer: TransferMode = "direct"
     workers: int = pydantic.Field(default=1, ge=1)
     detectors: tuple[int, ...] = ()
-    """Detectors that are processed; all science detectors when empty."""
+    """Detectors to which the run is limited; patterns choose among all when empty."""
+    policy: Policy | None = None
+    """What is processed of each exposure, and what comes first; `None`: as the pipeline says."""
     work_dir: Path
     report: Path | None = None
     until_idle: float | None = pydantic.Field(default=None, gt=0)

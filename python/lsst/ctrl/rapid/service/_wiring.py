@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 from .. import __version__
 from ..commit import Committer, Ledger, Registrar
-from ..conductor import Conductor, Gathering, StepRule, WholeCamera
+from ..conductor import Conductor, Gathering, PatternChoice, StepRule, pairs
 from ..engine import WorkerSetup
 from ..monitor import RunFacts, RunRecord
 from ..plan import Planner, RecordStore, Step, record_to_json
@@ -17,6 +17,7 @@ from ._board import Board
 from ._compiled import CompiledRun
 from ._ended import EndedBefore
 from ._flow import Parts
+from ._live_policy import LivePolicy
 from ._outbox import Outbox
 from ._planning import HeadPlanner
 from ._requests import Requests
@@ -39,7 +40,14 @@ def make_parts(
         timeout=settings.gather_timeout or compiled.rapid.gather_timeout,
         deadline=settings.gather_deadline or compiled.rapid.gather_deadline,
     )
-    conductor = Conductor(rules, WholeCamera(compiled.expected), gathering, settings.attempts)
+    conductor = Conductor(
+        rules,
+        PatternChoice(compiled.patterns),
+        gathering,
+        settings.attempts,
+        policy=compiled.policy,
+        partners={name: pairs(detectors) for name, detectors in compiled.detectors.items()},
+    )
     facts = RunFacts(
         version=__version__,
         repo=settings.repository,
@@ -55,6 +63,7 @@ def make_parts(
         compiled=compiled,
         requests=Requests(compiled, settings.output, conductor.forget, ended.forgotten),
         conductor=conductor,
+        policy=LivePolicy(compiled, conductor),
         record=RunRecord(facts, settings.work_dir),
         board=Board(
             {(p.name, step.label): step.after for p in compiled.pipelines.values() for step in p.steps}
