@@ -24,7 +24,7 @@ class Balance:
         self.faults: list[str] = []
         self.done: set[tuple[int, int]] = set()
         self.failed: set[tuple[int, int]] = set()
-        self.shedded: set[tuple[int, int]] = set()
+        self.not_wanted: set[tuple[int, int]] = set()
         self._sent: set[tuple[int, int]] = set()
         self._waiting: dict[int, set[int]] = {}
         self._newest: list[int] = []
@@ -47,7 +47,7 @@ class Balance:
 
     def shed(self, exposure: int, detector: int) -> None:
         """A raw is not processed."""
-        self.shedded.add((exposure, detector))
+        self.not_wanted.add((exposure, detector))
         self._waits_no_more(exposure, detector)
 
     def ended(self, shard: Shard, *, failed: bool) -> None:
@@ -101,7 +101,7 @@ class Balance:
     @property
     def difference(self) -> int:
         """What was sent less all that ended, runs or waits: nothing is lost if it is 0."""
-        ended = len(self.done) + len(self.failed) + len(self.shedded)
+        ended = len(self.done) + len(self.failed) + len(self.not_wanted)
         return len(self._sent) - ended - self.running - self.waiting
 
     @property
@@ -182,7 +182,7 @@ class Balance:
         return all((exposure, detector) in self._retried for detector in self._waiting[exposure])
 
     def _waits_no_more(self, exposure: int, detector: int) -> None:
-        of_exposure = self._waiting[exposure]
+        of_exposure = self._waiting.get(exposure, set())
         of_exposure.discard(detector)
         if not of_exposure:
-            del self._waiting[exposure]
+            self._waiting.pop(exposure, None)

@@ -23,7 +23,6 @@ from ..conductor import (
     Give,
     Replace,
     StepRule,
-    WholeCamera,
     Yield,
 )
 from ..model import Policy, Shard
@@ -98,6 +97,11 @@ class NightPlan:
         return self.workers * self.cadence / (self.detectors * self.capacity)
 
     @property
+    def camera(self) -> range:
+        """Numbers of the detectors."""
+        return range(self.detectors)
+
+    @property
     def ends(self) -> float:
         """When the last shutter closes."""
         return (self.exposures - 1) * self.cadence
@@ -124,7 +128,7 @@ class Night:
     policy
         What comes first.
     choice
-        Which detectors are processed; all if it is not said.
+        Which detectors are processed.
 
     Attributes
     ----------
@@ -140,7 +144,7 @@ class Night:
 
     plan: NightPlan
     policy: Policy
-    choice: Choice | None = None
+    choice: Choice
     first_looks: dict[int, float] = field(default_factory=dict)
     backlog: list[int] = field(default_factory=list)
     emptied: float = math.nan
@@ -148,8 +152,6 @@ class Night:
 
     def __post_init__(self) -> None:
         plan = self.plan
-        whole = WholeCamera({INSTRUMENT: frozenset(range(plan.detectors))})
-        self.choice = self.choice or whole
         gathering = Gathering(plan.gather_timeout, plan.gather_deadline)
         self.conductor = Conductor({PIPELINE: STEPS}, self.choice, gathering, policy=self.policy)
         self.balance = Balance()
@@ -191,7 +193,7 @@ class Night:
         plan = self.plan
         self.backlog.append(self.balance.waiting)
         fate = self._random.random(plan.detectors)
-        for detector in range(plan.detectors):
+        for detector in plan.camera:
             if fate[detector] < plan.missing:
                 continue
             delay = 2.0 + float(self._random.random())

@@ -82,6 +82,7 @@ SUITES: Mapping[str, Suite] = {
         Suite("summit", "Full-size raws through pipelines/summit.yaml"),
         Suite("scale", "More detectors, more datasets in the registry, more workers", keeps=True),
         Suite("warmup", "From the start to the first task, and from a worker's death to its replacement"),
+        Suite("night", "A night with too much to do, in simulated time: nothing lost, the newest first"),
         Suite("floor", "What nothing can beat here: read, copy, calculate, write"),
     )
 }
