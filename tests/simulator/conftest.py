@@ -118,6 +118,25 @@ def take(folder: Path, **options) -> Night:
     return Night(folder, obs_ids)
 
 
+class FrozenClock:
+    """A clock that stands still until somebody waits for it."""
+
+    def __init__(self) -> None:
+        self.time = 1_800_000_000.0
+
+    def now(self) -> float:
+        return self.time
+
+    def wait_until(self, moment: float) -> None:
+        self.time = max(self.time, moment)
+
+
+@pytest.fixture
+def clock() -> FrozenClock:
+    """A clock that stands still until somebody waits for it."""
+    return FrozenClock()
+
+
 @pytest.fixture(scope="session")
 def take_exposures():
     """Function that simulates into a folder: scale 1/8, fixed start, four detectors unless told otherwise."""

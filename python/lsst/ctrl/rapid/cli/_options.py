@@ -9,9 +9,7 @@ from typing import Literal, override
 
 import click
 
-from ..model import day_begins, watch_source
-
-_MOST = 10_000
+from ..model import day_begins, parse_numbers, watch_source
 
 
 class NumberList(click.ParamType[tuple[int, ...]]):
@@ -25,17 +23,10 @@ class NumberList(click.ParamType[tuple[int, ...]]):
     ) -> tuple[int, ...]:
         if isinstance(value, tuple):
             return value
-        numbers: dict[int, None] = {}
-        for part in value.split(","):
-            first, dots, last = part.strip().partition("..")
-            try:
-                begin, end = int(first), int(last) if dots else int(first)
-            except ValueError:
-                self.fail(f"{part.strip()!r} is neither a number nor a range like 90..98.", param, ctx)
-            if not 0 <= begin <= end <= begin + _MOST:
-                self.fail(f"{part.strip()!r} is not a range of detectors.", param, ctx)
-            numbers.update(dict.fromkeys(range(begin, end + 1)))
-        return tuple(numbers)
+        try:
+            return parse_numbers(value)
+        except ValueError as err:
+            self.fail(str(err), param, ctx)
 
 
 class DayObs(click.ParamType[int]):

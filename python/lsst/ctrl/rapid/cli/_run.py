@@ -31,7 +31,7 @@ from ._main import start_logging
 from ._options import DayObs, NumberList, WatchSourceType, log_level
 from ._policy import check_policy, mode_option, pattern_option, told_policy, vary_option
 from ._report import print_summary
-from ._simulate import simulation_config, take_exposures
+from ._simulate import fault_option, simulation_config, take_exposures
 
 _LOG = logging.getLogger(__name__)
 
@@ -129,6 +129,7 @@ _INTERRUPTED_TWICE = 130
     show_default=True,
     help="All that is random in the simulation depends on it.",
 )
+@fault_option
 @click.option(
     "--until-idle",
     type=click.FloatRange(0, min_open=True),
@@ -188,6 +189,8 @@ def _check_sources(options: dict[str, Any], site: SiteFile) -> None:
             raise InputError("-d/--data-query needs the repository that has the raws: -b.")
     if options["since"] is not None and "butler" not in _watched(options, site):
         raise InputError("--since goes with --watch butler.")
+    if options["faults"] and not options["exposures"]:
+        raise InputError("--fault goes with --simulate.")
 
 
 def _watched(options: dict[str, Any], site: SiteFile) -> tuple[Literal["butler"] | Path, ...]:
@@ -221,6 +224,7 @@ def _settings(
             scale=options["scale"],
             sequence=options["sequence"],
             seed=options["seed"],
+            faults=options["faults"],
         )
     watched = _watched(options, site)
     watch = _folders(watched)

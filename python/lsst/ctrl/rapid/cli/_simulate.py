@@ -2,22 +2,43 @@
 
 from __future__ import annotations
 
-__all__ = ("simulate", "simulation_config", "take_exposures")
+__all__ = ("fault_option", "simulate", "simulation_config", "take_exposures")
 
+import contextlib
 import os
 import signal
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, override
 
 import click
 import pydantic
 
 from ..model import InputError
-from ..simulator import SentExposure, SimulationConfig
+from ..simulator import Fault, SentExposure, SimulationConfig, parse_fault
 from ..simulator import simulate as take
 from ._main import start_logging
 from ._options import NumberList, log_level
+
+
+class _FaultType(click.ParamType["Fault"]):
+    """A fault of the simulated camera, like ``late:part=0.003,seconds=60``."""
+
+    name = "fault"
+
+    @override
+    def convert(self, value: str | Fault, param: click.Parameter | None, ctx: click.Context | None) -> Fault:
+        return parse_fault(value) if isinstance(value, str) else value
+
+
+fault_option = click.option(
+    "--fault",
+    "faults",
+    multiple=True,
+    type=_FaultType(),
+    metavar="KIND[:KEY=VALUE,...]",
+    help="What goes wrong in the simulation; repeatable.  See the end of 'rapid-exec simulate --help'.",
+)
 
 
 def simulation_config(**values: Any) -> SimulationConfig:
@@ -45,13 +66,32 @@ def take_exposures(config: SimulationConfig, directory: Path) -> None:
     start_logging("error")
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     try:
-        for _ in take(config, directory):
-            pass
+        with contextlib.closing(take(config, directory)) as raws:
+            for _ in raws:
+                pass
     except OSError as err:
         sys.exit(f"{directory}: {err.strerror or err}")
 
 
-@click.command()
+_FAULTS = """\b
+Faults, each KIND[:KEY=VALUE,...]:
+  late:part=0.003,seconds=60     raws come so long after the shutter closed
+  missing:detectors=90..92,94    raws never come
+  duplicate:part=0.01,seconds=5  raws come again, so long after the first time;
+                                 with name=same in place of the first
+  out-of-order:depth=2           raws of an exposure come in random order, and up
+                                 to 2 later exposures overtake it; without depth
+                                 none does
+  burst:exposures=5              so many exposures come at once, again and again;
+                                 with first=3 once, from the third on
+
+Late, missing and duplicate hit a random part=PART of the raws, those of detectors=DETECTORS, those of
+exposures=NUMBERS (counted from 1), or, where several are given, what these have in common; out-of-order takes
+exposures=NUMBERS.  What is random depends on --seed alone.
+"""
+
+
+@click.command(epilog=_FAULTS)
 @click.argument("directory", type=click.Path(file_okay=False, path_type=Path))
 @click.option("--instrument", help="Instrument, as registered.  [default: LSSTCamSim]")
 @click.option("--exposures", type=int, help="How many exposures.  [default: 1]")
@@ -68,12 +108,13 @@ def take_exposures(config: SimulationConfig, directory: Path) -> None:
     "--start",
     help="When the first shutter closes (UTC), for raws that are the same every time.  [default: now]",
 )
+@fault_option
 @log_level
 def simulate(directory: Path, log_level: str, physical_filter: str | None, **values: Any) -> None:
     """Write simulated raws, in the real format, to DIRECTORY.
 
     The truth of what is in them is written to DIRECTORY/truth, a line for each file to
-    DIRECTORY/manifest.jsonl.
+    DIRECTORY/manifest.jsonl, and a line for each fault to DIRECTORY/faults.jsonl.
     """
     start_logging(log_level)
     config = simulation_config(filter=physical_filter, **values)
@@ -83,11 +124,13 @@ def simulate(directory: Path, log_level: str, physical_filter: str | None, **val
     def sent(exposure: SentExposure) -> None:
         nonlocal total
         total += len(exposure.raws)
-        click.echo(f"{exposure.plan.obs_id}: {len(exposure.raws)} raws")
+        without = f", {len(exposure.missing)} missing" if exposure.missing else ""
+        click.echo(f"{exposure.plan.obs_id}: {len(exposure.raws)} raws{without}")
 
     try:
-        for _ in take(config, directory, on_exposure=sent):
-            pass
+        with contextlib.closing(take(config, directory, on_exposure=sent)) as raws:
+            for _ in raws:
+                pass
     except FileExistsError as err:
         raise InputError(str(err)) from None
     except OSError as err:

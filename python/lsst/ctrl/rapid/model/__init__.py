@@ -3,6 +3,7 @@
 from ._base import *
 from ._config import *
 from ._day import *
+from ._numbers import *
 from ._plan import *
 from ._policy import *
 from ._report import *

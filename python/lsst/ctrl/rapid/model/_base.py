@@ -76,7 +76,7 @@ def _explain(model: type[pydantic.BaseModel], fault: Any) -> str:
     location = fault["loc"]
     where = ".".join(str(part) for part in location) or "the whole"
     if fault["type"] != "extra_forbidden":
-        return f"{where}: {fault['msg']}"
+        return f"{where}: {fault['msg'].removeprefix('Value error, ')}"
     valid = list(_fields_at(model, location[:-1]))
     near = difflib.get_close_matches(str(location[-1]), valid, n=1, cutoff=0.0)
     return f"unknown key {where!r}" + (f"; did you mean {near[0]!r}?" if near else "")

@@ -12,6 +12,7 @@ import pydantic
 
 from lsst.ctrl.rapid.instruments import Purpose, load_camera
 
+from ._faults import Burst, Fault, OutOfOrder
 from ._sequence import ImageType
 
 _FILTERS = {"LSSTCam": "r_57", "LSSTComCam": "r_03", "LATISS": "SDSSr_65mm"}
@@ -67,6 +68,8 @@ class SimulationConfig(pydantic.BaseModel):
         the simulation is run; `None` for the real time.
     first_seq_num
         Number of the first exposure; `None` for the first that the folder does not have yet on that day.
+    faults
+        What goes wrong between the camera and the folder.
     """
 
     model_config = pydantic.ConfigDict(frozen=True, extra="forbid")
@@ -87,6 +90,7 @@ class SimulationConfig(pydantic.BaseModel):
     seed: pydantic.NonNegativeInt = 0
     start: datetime.datetime | None = None
     first_seq_num: Annotated[int, pydantic.Field(ge=0, lt=100_000)] | None = None
+    faults: tuple[Fault, ...] = ()
 
     @pydantic.field_validator("instrument")
     @classmethod
@@ -109,6 +113,22 @@ class SimulationConfig(pydantic.BaseModel):
             raise ValueError(f"Guiders are not simulated: leave out detector {', '.join(map(str, guiders))}.")
         if self.detectors is not None and len(set(numbers)) != max(1, len(numbers)):
             raise ValueError("Give at least one detector, and each only once.")
+        return self
+
+    @pydantic.model_validator(mode="after")
+    def _has_what_faults_name(self) -> SimulationConfig:
+        last = self.exposures
+        for fault in self.faults:
+            if last is not None and (later := [n for n in _exposures_of(fault) if n > last]):
+                raise ValueError(
+                    f"Fault {fault.kind!r}: there is no exposure {later[0]}, for {last} will be taken."
+                )
+            if isinstance(fault, Burst | OutOfOrder) or fault.detectors is None:
+                continue
+            unknown = [number for number in fault.detectors if number not in self.detector_numbers]
+            if unknown:
+                told = ", ".join(map(str, unknown))
+                raise ValueError(f"Fault {fault.kind!r}: detector {told} is not read out.")
         return self
 
     @property
@@ -138,3 +158,10 @@ class SimulationConfig(pydantic.BaseModel):
                 return self.flat_time
             case _:
                 return self.exposure_time
+
+
+def _exposures_of(fault: Fault) -> tuple[int, ...]:
+    """Return the exposures that a fault names, counted from 1."""
+    if isinstance(fault, Burst):
+        return () if fault.first is None else (fault.first,)
+    return fault.exposures or ()

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-__all__ = ("RawEncoder", "StagedRaw", "encode_segments", "write_atomically")
+__all__ = ("RawEncoder", "StagedRaw", "append_line", "encode_segments", "write_atomically")
 
 import dataclasses
+import json
 import os
+from collections.abc import Mapping
 from pathlib import Path
 
 import fitsio
@@ -99,13 +101,10 @@ class StagedRaw:
         The hidden name.
     path
         Its name when it is complete.
-    detector
-        Number of the detector.
     """
 
     temporary: Path
     path: Path
-    detector: int
 
     def write(self, header: bytes, images: bytes) -> None:
         """Write header and images under the hidden name."""
@@ -124,8 +123,15 @@ class StagedRaw:
         self.temporary.unlink(missing_ok=True)
 
     @classmethod
-    def at(cls, path: Path, detector: int) -> StagedRaw:
+    def at(cls, path: Path, hidden_as: str) -> StagedRaw:
         """Return where a raw is staged: beside its final place.
+
+        Parameters
+        ----------
+        path
+            Its final place.
+        hidden_as
+            What the hidden name is made from; different for each that is staged at a time.
 
         Raises
         ------
@@ -136,7 +142,7 @@ class StagedRaw:
             raise FileExistsError(
                 f"There is a raw {path} already: simulate into another folder or from another first_seq_num."
             )
-        return cls(path.with_name(f".{path.name}.{os.getpid()}.tmp"), path, detector)
+        return cls(path.with_name(f".{hidden_as}.{os.getpid()}.tmp"), path)
 
 
 def write_atomically(path: Path, text: str) -> None:
@@ -156,3 +162,17 @@ def write_atomically(path: Path, text: str) -> None:
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def append_line(path: Path, line: Mapping[str, object]) -> None:
+    """Append a line of JSON to a file, which is made if it is not there.
+
+    Parameters
+    ----------
+    path
+        The file; its folder is there.
+    line
+        What JSON can express.
+    """
+    with path.open("a", encoding="utf-8") as stream:
+        stream.write(json.dumps(line) + "\n")

@@ -18,6 +18,11 @@ class Use(enum.IntEnum):
     STARS = 3
     SEEING = 4
     POINTING = 5
+    MISSING = 6
+    LATE = 7
+    DUPLICATE = 8
+    ORDER = 9
+    OVERTAKING = 10
 
 
 def generator(use: Use, seed: int, instrument: str, *keys: int) -> np.random.Generator:

@@ -1,0 +1,28 @@
+"""Numbers and ranges of numbers, as butler expressions have them."""
+
+from __future__ import annotations
+
+__all__ = ("parse_numbers",)
+
+_MOST = 10_000
+
+
+def parse_numbers(text: str) -> tuple[int, ...]:
+    """Return the numbers that a text like ``90..98,120`` names, each once, in its order.
+
+    Raises
+    ------
+    ValueError
+        If it is something else.
+    """
+    numbers: dict[int, None] = {}
+    for part in text.split(","):
+        first, dots, last = part.strip().partition("..")
+        try:
+            begin, end = int(first), int(last) if dots else int(first)
+        except ValueError:
+            raise ValueError(f"{part.strip()!r} is neither a number nor a range like 90..98.") from None
+        if not 0 <= begin <= end <= begin + _MOST:
+            raise ValueError(f"{part.strip()!r} is not a range from a number to a higher one.")
+        numbers.update(dict.fromkeys(range(begin, end + 1)))
+    return tuple(numbers)
