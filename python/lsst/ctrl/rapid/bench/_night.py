@@ -58,7 +58,7 @@ class NightPlan:
     spread
         By how much a shard takes more or less than others, at most, as a part.
     quanta
-        Of a shard of a detector, all of one length.
+        Of a shard of a detector; all of one length but for the last.
     gather_seconds
         What a gather takes.
     dies_every
@@ -160,6 +160,7 @@ class Night:
         self._events: list[tuple[float, int, Callable[[], None]]] = []
         self._order = itertools.count()
         self._running: dict[str, _Attempt] = {}
+        self._left: dict[Shard, float] = {}
 
     def run(self) -> None:
         """Run the night, and the time after it until nothing is left."""
@@ -246,6 +247,8 @@ class Night:
 
     def _stop(self, attempt: _Attempt) -> None:
         if self._running.get(attempt.worker) is attempt:
+            # The quanta that have ended are not run again.
+            self._left[attempt.shard] = attempt.seconds - (self._now - attempt.started)
             del self._running[attempt.worker]
             self.balance.yielded(attempt.shard)
             self.conductor.yielded(attempt.shard)
@@ -272,15 +275,16 @@ class Night:
         seconds = plan.gather_seconds
         if dispatch.shard.detector is not None:
             seconds = plan.shard_seconds * float(self._random.uniform(1 - plan.spread, 1 + plan.spread))
+        seconds = self._left.pop(dispatch.shard, seconds)
         attempt = _Attempt(dispatch.shard, dispatch.worker, self._now, seconds)
         self._running[dispatch.worker] = attempt
         self._at(self._now + seconds, lambda: self._end(attempt))
 
     def _ask(self, attempt: _Attempt) -> None:
         """Have a shard stop when the quantum that runs has ended; the last one ends the shard."""
-        quantum = attempt.seconds / self.plan.quanta
+        quantum = self.plan.shard_seconds / self.plan.quanta
         begun = math.floor((self._now - attempt.started) / quantum) + 1
-        if begun < self.plan.quanta:
+        if begun * quantum < attempt.seconds:
             self._at(attempt.started + begun * quantum, lambda: self._stop(attempt))
 
     def _replaced(self, instrument: str, exposure: int) -> None:

@@ -52,6 +52,14 @@ def render(status: Status) -> Panel:
         f"shards {status.running} running, {status.waiting} waiting, {status.uncommitted} to be registered",
         f"overhead {overhead}",
     ]
+    if status.backlog is not None and status.backlog.shards:
+        backlog = status.backlog
+        parts.append(
+            f"backlog {backlog.shards} of {backlog.exposures} exposure(s), {backlog.seconds:.0f} s"
+            + (", processed in part" if backlog.reduced else "")
+        )
+    if status.shed:
+        parts.append(f"{status.shed} shed")
     if status.refused:
         parts.append(f"{status.refused} file(s) refused")
     line = Text(" | ".join(parts))

@@ -2,7 +2,16 @@
 
 from __future__ import annotations
 
-__all__ = ("OverheadParts", "Percentiles", "RefusedFile", "RemovedGather", "Report", "ShardReport", "Summary")
+__all__ = (
+    "DownSelected",
+    "OverheadParts",
+    "Percentiles",
+    "RefusedFile",
+    "RemovedGather",
+    "Report",
+    "ShardReport",
+    "Summary",
+)
 
 from typing import Literal
 
@@ -70,6 +79,19 @@ class RemovedGather(Model):
     time: float
 
 
+class DownSelected(Model):
+    """Exposures are processed in part from now on, or whole again."""
+
+    time: float
+    exposure: int
+    """The first for which it holds."""
+    reduced: bool
+    pattern: str
+    """Its detectors."""
+    waiting_seconds: float
+    """How long all that waited would have kept the workers busy, as far as was known."""
+
+
 class Summary(Model):
     """The run in a few numbers."""
 
@@ -90,6 +112,8 @@ class Summary(Model):
     """The part of it in which no worker was free."""
     file_closed_to_committed_ms: Percentiles
     """The same shards from ``file_closed`` to ``committed``."""
+    yield_ms: Percentiles = Percentiles()
+    """From when a shard of an older exposure was asked to stop until its worker was free."""
 
 
 class Report(Model):
@@ -118,3 +142,5 @@ class Report(Model):
     summary: Summary
     shards: tuple[ShardReport, ...]
     refused: tuple[RefusedFile, ...] = ()
+    down_selected: tuple[DownSelected, ...] = ()
+    """When exposures began to be processed in part because of the load, and when whole again."""

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from ..model import (
+    DownSelected,
     Model,
     Outcome,
     OverheadParts,
@@ -48,6 +49,13 @@ class RunRecord:
         What is known from the start.
     folder
         Where a file may be made for what memory need not hold; it has no name, and goes with the process.
+
+    Attributes
+    ----------
+    runs
+        The RUNs that were written.
+    shed
+        Number of shards that were shed.
     """
 
     def __init__(self, facts: RunFacts, folder: Path | None = None) -> None:
@@ -56,11 +64,16 @@ class RunRecord:
         self.warm_up_seconds = 0.0
         self._missing: dict[tuple[str, int], int] = {}
         self.runs: list[str] = []
+        self.shed = 0
         self._shards = ShardShelf(folder)
         self._refused: list[RefusedFile] = []
+        self._yield_ms: list[float] = []
+        self._down_selected: list[DownSelected] = []
 
     def ended(self, shard: Shard, report: ShardReport) -> None:
         """Remember how a shard ended, replacing what was remembered of it before."""
+        if report.outcome is Outcome.SHED and self._shards.get(shard) is None:
+            self.shed += 1
         self._shards.put(shard, report)
 
     def shard(self, shard: Shard) -> ShardReport:
@@ -82,6 +95,14 @@ class RunRecord:
     def refused(self, file: RefusedFile) -> None:
         """Remember a file that was refused."""
         self._refused.append(file)
+
+    def yielded(self, seconds: float) -> None:
+        """Remember how long it took until a worker was free whose shard had been asked to stop."""
+        self._yield_ms.append(1e3 * seconds)
+
+    def down_selected(self, change: DownSelected) -> None:
+        """Remember that exposures are processed in part from now on, or whole again."""
+        self._down_selected.append(change)
 
     def ran_in(self, run: str) -> None:
         """Remember a RUN that was written."""
@@ -133,9 +154,11 @@ class RunRecord:
                 latency_ms=_percentiles(part.latency_ms for part in parts),
                 no_worker_free_ms=_percentiles(part.no_worker_free_ms for part in parts),
                 file_closed_to_committed_ms=_percentiles(committed),
+                yield_ms=_percentiles(self._yield_ms),
             ),
             shards=shards,
             refused=tuple(self._refused),
+            down_selected=tuple(self._down_selected),
         )
 
 

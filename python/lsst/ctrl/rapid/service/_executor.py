@@ -196,6 +196,8 @@ class Executor:
             waiting=0 if parts is None else parts.conductor.ready,
             uncommitted=0 if parts is None else parts.outbox.pending,
             refused=0 if parts is None else self._intake.refused,
+            shed=0 if parts is None else parts.record.shed,
+            backlog=None if parts is None else parts.conductor.backlog,
             overhead_ms=None if parts is None else self._flow.overhead_ms,
             elapsed=time.time() - self._started,
         )

@@ -87,6 +87,7 @@ class ShardFlow:
         self._times: dict[Shard, Times] = {}
         self._planned: dict[Shard, HeadPlan] = {}
         self._overheads: deque[float] = deque(maxlen=500)
+        self._shed_of: tuple[str, int] | None = None
         self.last_activity = time.monotonic()
 
     @property
@@ -143,7 +144,10 @@ class ShardFlow:
 
     def shed(self, shard: Shard, raw: Raw, reason: str) -> None:
         """End a shard that is not to be run."""
-        _LOG.info("%s is shed: %s.", shard, reason)
+        place = (shard.instrument, shard.exposure)
+        if place != self._shed_of:
+            self._shed_of = place
+            _LOG.info("%s exposure %d: detectors are shed: %s.", *place, reason)
         self.ready([shard], time.time(), raw)
         self._end(shard, Outcome.SHED, reason, attempt=0)
 

@@ -15,9 +15,10 @@ import sqlalchemy.exc
 
 from ..arrival import FoundRaws
 from ..commit import RawItem
+from ..conductor import Selected
 from ..ingest import Ingestor, Raw, RawReady, RegisteredRaw
 from ..instruments import RefusedError
-from ..model import Arrival, Shard
+from ..model import Arrival, DownSelected, Shard
 from ..plan import CompiledPipeline, is_away
 from ._ended import Ended, shards_of, still_read
 from ._flow import Parts, ShardFlow
@@ -61,6 +62,8 @@ class Intake:
         self._reading = reading
         self._registry = registry
         self.refused = 0
+        self._reduced = False
+        self._selected_for: tuple[str, int] | None = None
 
     async def take(self, arrival: Arrival) -> None:
         """Take in an arrival."""
@@ -112,6 +115,7 @@ class Intake:
         selected = parts.conductor.select(
             pipeline.name, raw.instrument, raw.exposure, guaranteed=parts.policy.guarantees(raw)
         )
+        self._note_selection(raw, selected)
         if raw.detector not in selected.detectors:
             await self._shed(raw, item, pipeline.name, selected.reason)
             return
@@ -142,6 +146,37 @@ class Intake:
         if parts.conductor.is_finished(raw.instrument, raw.exposure):
             parts.outbox.release(raw.instrument, raw.exposure)
         self._flow.act()
+
+    def _note_selection(self, raw: Raw, selected: Selected) -> None:
+        """Say when exposures begin to be processed in part because of the load, and when whole again."""
+        place = (raw.instrument, raw.exposure)
+        if place == self._selected_for:
+            return
+        self._selected_for = place
+        if selected.reduced == self._reduced:
+            return
+        self._reduced = selected.reduced
+        parts = self._parts
+        seconds = parts.conductor.backlog.seconds
+        told = "in part" if selected.reduced else "as usual again"
+        _LOG.warning(
+            "Exposures are processed %s from %d on: %d of its detectors; what waits is %.0f s of work.",
+            told,
+            raw.exposure,
+            len(selected.detectors),
+            seconds,
+        )
+        rule = parts.conductor.policy.down_selection
+        pattern = parts.conductor.policy.pattern if rule is None or not selected.reduced else rule.pattern
+        parts.record.down_selected(
+            DownSelected(
+                time=time.time(),
+                exposure=raw.exposure,
+                reduced=selected.reduced,
+                pattern=str(pattern),
+                waiting_seconds=seconds,
+            )
+        )
 
     def _came_before(self, raw: Raw, before: Raw) -> None:
         """Refuse a second file of a raw; what the registry has is the same raw, whichever was first."""

@@ -7,6 +7,7 @@ __all__ = ("ExposureStatus", "Status")
 import dataclasses
 from collections.abc import Container, Sequence
 
+from ..conductor import Backlog
 from ..model import Outcome
 
 
@@ -69,5 +70,7 @@ class Status:
     waiting: int
     uncommitted: int
     refused: int
+    shed: int
+    backlog: Backlog | None
     overhead_ms: float | None
     elapsed: float
