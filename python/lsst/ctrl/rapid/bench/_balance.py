@@ -83,6 +83,10 @@ class Balance:
 
     # What is found
 
+    def was_sent(self, exposure: int, detector: int) -> bool:
+        """Tell whether a raw was sent."""
+        return (exposure, detector) in self._sent
+
     @property
     def waiting(self) -> int:
         """Number of raws that wait for a worker."""

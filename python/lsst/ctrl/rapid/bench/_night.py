@@ -26,6 +26,7 @@ from ..conductor import (
     Yield,
 )
 from ..model import Policy, Shard
+from ..simulator import FaultPlan, Schedule, parse_fault
 from ._balance import Balance
 
 INSTRUMENT, PIPELINE = "LSSTCam", "night"
@@ -47,10 +48,10 @@ class NightPlan:
         How many, of each exposure.
     cadence
         Seconds from one shutter close to the next.
-    late, missing
-        Parts of the raws that come too late, and never.
-    late_by
-        Longest delay of a late raw, seconds; the shortest is a tenth.
+    faults
+        What goes wrong with the raws, as `rapid-exec simulate` takes it.
+    readout
+        Seconds from a shutter's close to the first file; the others come within half of it more.
     workers
         Number of workers.
     capacity
@@ -76,9 +77,8 @@ class NightPlan:
     exposures: int = 1000
     detectors: int = 189
     cadence: float = 37.0
-    late: float = 0.003
-    missing: float = 0.001
-    late_by: float = 300.0
+    faults: tuple[str, ...] = ("late:part=0.003,seconds=200", "missing:part=0.001")
+    readout: float = 2.0
     workers: int = 60
     capacity: float = 0.6
     spread: float = 0.3
@@ -105,6 +105,25 @@ class NightPlan:
     def ends(self) -> float:
         """When the last shutter closes."""
         return (self.exposures - 1) * self.cadence
+
+
+@dataclass(frozen=True)
+class Gather:
+    """A gather that began.
+
+    Attributes
+    ----------
+    time
+        When.
+    shard
+        What.
+    detectors
+        Those that it gathers.
+    """
+
+    time: float
+    shard: Shard
+    detectors: frozenset[int]
 
 
 @dataclass(frozen=True)
@@ -138,6 +157,12 @@ class Night:
         Of each exposure that was gathered, seconds from its shutter's close to the end of its first gather.
     backlog
         Raws that wait, when each shutter closes.
+    gathers
+        The gathers, in the order in which they began.
+    replaced
+        Gathers whose products were removed, because they were made again.
+    came_before
+        Raws that came again, and were refused.
     conductor
         Decides.
     """
@@ -147,6 +172,9 @@ class Night:
     choice: Choice
     first_looks: dict[int, float] = field(default_factory=dict)
     backlog: list[int] = field(default_factory=list)
+    gathers: list[Gather] = field(default_factory=list)
+    replaced: list[Shard] = field(default_factory=list)
+    came_before: int = 0
     emptied: float = math.nan
     """When nothing was left to do."""
 
@@ -155,6 +183,10 @@ class Night:
         gathering = Gathering(plan.gather_timeout, plan.gather_deadline)
         self.conductor = Conductor({PIPELINE: STEPS}, self.choice, gathering, policy=self.policy)
         self.balance = Balance()
+        faults = map(parse_fault, plan.faults)
+        self._fates = FaultPlan(faults, seed=plan.seed, instrument=INSTRUMENT, exposures=plan.exposures)
+        self._schedule = Schedule()
+        self._coming = 0
         self._random = np.random.default_rng(plan.seed)
         self._now = 0.0
         self._events: list[tuple[float, int, Callable[[], None]]] = []
@@ -181,8 +213,10 @@ class Night:
 
     @property
     def _is_over(self) -> bool:
-        over = self._now > self.plan.ends and not self._running
-        return over and self.conductor.ready == 0 and self.conductor.open_gates == 0
+        coming = self._now < self.plan.ends or self._coming or self._schedule.next_due is not None
+        if coming or self._running:
+            return False
+        return self.conductor.ready == 0 and self.conductor.open_gates == 0
 
     def _at(self, when: float, event: Callable[[], None]) -> None:
         heapq.heappush(self._events, (when, next(self._order), event))
@@ -191,18 +225,24 @@ class Night:
 
     def _close_shutter(self, exposure: int) -> None:
         """Have the raws of an exposure come, most of them at once."""
-        plan = self.plan
         self.backlog.append(self.balance.waiting)
-        fate = self._random.random(plan.detectors)
-        for detector in plan.camera:
-            if fate[detector] < plan.missing:
-                continue
-            delay = 2.0 + float(self._random.random())
-            if fate[detector] > 1 - plan.late:
-                delay += plan.late_by * float(self._random.uniform(0.1, 1.0))
-            self._at(self._now + delay, partial(self._come, exposure, detector))
+        self._schedule.close(self._fates.fate(exposure + 1, self.plan.camera), self._now)
+        self._send()
+
+    def _send(self) -> None:
+        """Have the raws come that are due, and look again when the next one is."""
+        while (sending := self._schedule.pop(self._now)) is not None:
+            delay = self.plan.readout * float(self._random.uniform(1.0, 1.5))
+            self._coming += 1
+            self._at(self._now + delay, partial(self._come, sending.number - 1, sending.detector))
+        if (due := self._schedule.next_due) is not None:
+            self._at(due, self._send)
 
     def _come(self, exposure: int, detector: int) -> None:
+        self._coming -= 1
+        if self.balance.was_sent(exposure, detector):
+            self.came_before += 1
+            return
         selected = self.conductor.select(PIPELINE, INSTRUMENT, exposure)
         self.balance.sent(exposure, detector)
         if detector not in selected.detectors:
@@ -265,7 +305,8 @@ class Night:
                     self._ask(self._running[worker])
                 case Give(shard=shard):
                     self._commit(shard)
-                case Replace(instrument, exposure):
+                case Replace(instrument, exposure, shards):
+                    self.replaced += shards
                     self._at(self._now + 0.5, lambda: self._replaced(instrument, exposure))
                 case Drop():
                     pass
@@ -273,6 +314,8 @@ class Night:
     def _begin(self, dispatch: Dispatch) -> None:
         plan = self.plan
         seconds = plan.gather_seconds
+        if dispatch.detectors is not None:
+            self.gathers.append(Gather(self._now, dispatch.shard, dispatch.detectors))
         if dispatch.shard.detector is not None:
             seconds = plan.shard_seconds * float(self._random.uniform(1 - plan.spread, 1 + plan.spread))
         seconds = self._left.pop(dispatch.shard, seconds)

@@ -143,9 +143,8 @@ def _chart(name: str, title: str, unit: str, curves: Sequence[Curve]) -> Chart:
 
 def _notes(plan: NightPlan) -> tuple[str, ...]:
     load = (
-        f"{plan.exposures} exposures of {plan.detectors} detectors, {plan.cadence:g} s apart; "
-        f"{100 * plan.late:g} % of the raws come up to {plan.late_by:g} s late, {100 * plan.missing:g} % "
-        "never."
+        f"{plan.exposures} exposures of {plan.detectors} detectors, {plan.cadence:g} s apart, with the "
+        f"faults {' and '.join(plan.faults)} of 'rapid-exec simulate'."
     )
     computers = (
         f"{plan.workers} workers could do {100 * plan.capacity:g} % of it within the cadence; a shard takes "
