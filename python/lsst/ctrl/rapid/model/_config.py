@@ -19,6 +19,7 @@ from typing import Annotated, Any, Literal, Self
 import pydantic
 
 from ._base import InputError, Model, load_yaml, parse
+from ._control import ControlSpec, RedisSpec
 
 type TransferMode = Literal["direct", "copy", "move", "link", "hardlink", "symlink"]
 
@@ -85,6 +86,10 @@ class SiteFile(Model):
     """Memory of each worker for calibrations, megabytes."""
     calibration_ttl: float = pydantic.Field(default=300.0, gt=0)
     """Seconds after which the certifications of calibrations are read anew."""
+    control: ControlSpec = ControlSpec()
+    """Where the executor takes orders while it runs."""
+    redis: RedisSpec | None = None
+    """RubinTV's Redis server; none if `None`."""
 
     @pydantic.model_validator(mode="after")
     def _check_watch(self) -> Self:
