@@ -11,7 +11,7 @@ import logging
 import statistics
 import time
 from collections import deque
-from collections.abc import Callable, Coroutine, Iterable, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +31,7 @@ from ._planning import HeadPlan, HeadPlanner
 from ._repeat import repeat_command
 from ._requests import Requests
 from ._settings import RunSettings
+from ._tally import Tally
 
 _LOG = logging.getLogger(__name__)
 
@@ -86,11 +87,24 @@ class ShardFlow:
         self._planned: dict[Shard, HeadPlan] = {}
         self._overheads: deque[float] = deque(maxlen=500)
         self.last_activity = time.monotonic()
+        self.tally = Tally()
+        self.paused = False
+        """While it is set nothing is dispatched."""
 
     @property
     def overhead_ms(self) -> float | None:
         """Median overhead of the latest shards, milliseconds."""
         return statistics.median(self._overheads) if self._overheads else None
+
+    @property
+    def waiting(self) -> Mapping[Shard, float]:
+        """The shards that wait for a worker, and since when, UNIX seconds."""
+        running = self._parts.conductor.running
+        return {
+            shard: times.ready
+            for shard, times in self._times.items()
+            if times.ready is not None and shard not in running
+        }
 
     def ready(self, shards: Iterable[Shard], now: float, raw: Raw | None = None) -> None:
         """Note that shards can start: those of a raw that has just come, or whose gate has just opened."""
@@ -107,15 +121,17 @@ class ShardFlow:
     def act(self) -> None:
         """Carry out what the conductor decides now."""
         self.last_activity = time.monotonic()
-        for decision in self._parts.conductor.decide():
+        for decision in () if self.paused else self._parts.conductor.decide():
             match decision:
                 case Dispatch():
                     self._spawn(self._run(decision), None)
                 case Give():
                     self._times.setdefault(decision.shard, Times(ready=time.time()))
                     self._give_up(decision)
-        self._parts.record.clock.update(self._parts.conductor.free_workers, time.time())
-        if self._parts.conductor.idle:
+        # What waits because of a pause does not wait because of us.
+        free = 0 if self.paused else self._parts.conductor.free_workers
+        self._parts.record.clock.update(free, time.time())
+        if self.paused or self._parts.conductor.idle:
             self._parts.outbox.flush()
 
     def _give_up(self, decision: Give) -> None:
@@ -208,6 +224,7 @@ class ShardFlow:
     ) -> None:
         """Hand a shard's end to the committer, and to the report."""
         parts, times = self._parts, self._times.pop(shard)
+        self.tally.ended(outcome, reason)
         run = parts.requests.run_of(shard)
         repeat = ""
         if outcome is Outcome.FAILED:
