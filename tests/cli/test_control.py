@@ -71,14 +71,15 @@ async def test_the_other_orders(type_: Callable, executor: FakeExecutor) -> None
 async def test_the_status_is_for_people_and_programs(
     type_: Callable, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("COLUMNS", "140")
+    monkeypatch.setenv("COLUMNS", "80")
     await type_("control", "set", "pattern=minimal", "vary=alternating", "guaranteed=7")
     await type_("control", "set", "pattern=none-such", code=2)
     shown = await type_("control", "status")
     for told in (
         "running", "mode consuming; pattern minimal (alternating); guaranteed 7", "0 busy of 2",
         "12 shard(s) of 3 exposure(s) wait, the oldest 2026112200002, for 2 min",
-        "500 done, 81 shed", "81: not in the pattern", "9 ms", "LSSTCam 2026112200007", "180/189", "4.2",
+        "500 done, 81 shed", "81: not in the pattern", "9 ms",
+        "LSSTCam 2026112200007 science r_57   180/189  170      1 waits         4.2",
         "set pattern=minimal vary=alternating guaranteed=7", "refused: there is no pattern 'none-such'",
     ):  # fmt: skip
         assert told in shown

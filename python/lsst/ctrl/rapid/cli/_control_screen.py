@@ -61,7 +61,7 @@ def _gather(status: StatusReport) -> str:
         parts.append(f"{status.settings.gather_timeout:g} s after the first ended detector")
     if status.settings.gather_deadline is not None:
         parts.append(f"at the latest {status.settings.gather_deadline:g} s after the first raw")
-    return "; ".join(parts) or "when all detectors have ended"
+    return "; ".join(parts) or "-"
 
 
 def _workers(status: StatusReport) -> str:
@@ -97,16 +97,16 @@ def _print_exposures(status: StatusReport, console: Console) -> None:
     if not status.exposures:
         console.print("No exposure has come yet.")
         return
-    columns = "type", "filter", "pipeline", "detectors", "done", "failed", "gather", "latency, s"
-    table = Table("newest exposures", *columns, box=None)
-    for column in (4, 5, 6, 8):
+    # It fits 80 columns.
+    columns = "newest exposures", "kind", "detectors", "done", "failed", "gather", "latency, s"
+    table = Table(*columns, box=None, padding=(0, 1, 0, 0))
+    table.columns[0].no_wrap = True
+    for column in (2, 3, 4, 6):
         table.columns[column].justify = "right"
     for found in status.exposures:
         table.add_row(
             f"{found.instrument} {found.exposure}",
-            found.observation_type,
-            found.physical_filter,
-            found.pipeline,
+            f"{found.observation_type} {found.physical_filter}",
             f"{found.arrived}/{found.expected}",
             str(found.done),
             Text(str(found.failed), style="red" if found.failed else ""),
