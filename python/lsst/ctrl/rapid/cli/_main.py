@@ -18,6 +18,8 @@ from ..model import InputError
 _COMMANDS = {
     "run": "._run",
     "run-graph": "._run_graph",
+    "control": "._control",
+    "catchup": "._control",
     "init-repo": "._repository",
     "ingest-raws": "._repository",
     "simulate": "._simulate",

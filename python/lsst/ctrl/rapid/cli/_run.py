@@ -155,7 +155,7 @@ def run(pipeline: str, site: Path | None, log_level: str, **options: Any) -> Non
         load_pipeline(PipelineSource(source.path.parent / choice.pipeline, source.labels))
     DirectoryWatch(_folders(_watched(options, facts)), lambda _: None).check()
     policy = told_policy(rapid, facts, options)
-    settings, simulation, landing = _settings(source, facts, policy, options)
+    settings, simulation, landing = _settings(source, facts, policy, options | {"site": site})
     feeder = None if simulation is None else _simulator(simulation, landing)
     try:
         report = asyncio.run(_run(Executor(settings, feeder)))
@@ -264,6 +264,9 @@ def _settings(
         commit_batch=site.commit_batch,
         calibration_cache_mb=site.calibration_cache_mb,
         calibration_ttl=site.calibration_ttl,
+        site=options["site"],
+        control=site.control,
+        redis=site.redis,
     )
     return settings, simulation if options["exposures"] else None, landing
 

@@ -52,6 +52,8 @@ class ShardItem:
         All dimension records that its exposure gives: it may be registered before its raws.
     replaces
         The outcome of the same shard that an earlier run left when it shed it; it is pruned first.
+    was_shed
+        Whether this run has left an outcome when it shed the shard; that is pruned first, too.
     supersedes
         Of a complete gather, the RUN whose partial gather of the same exposure is removed once this is
         registered.
@@ -64,6 +66,7 @@ class ShardItem:
     outputs: tuple[DatasetMessage, ...] = ()
     datastore_records: RecordsMessage = dataclasses.field(default_factory=dict)
     replaces: DatasetRef | None = None
+    was_shed: bool = False
     supersedes: str | None = None
 
 

@@ -170,7 +170,8 @@ class Registrar:
             self._ensure_run(run)
         # A retry of the batch finds them gone, which is no harm.
         replaced = [item.replaces for item in shards if item.replaces and item.replaces.run == item.run.run]
-        remove(self._butler, replaced)
+        shed = [self._left_by_shedding(item) for item in shards if item.was_shed]
+        remove(self._butler, [*replaced, *(ref for ref in shed if ref is not None)])
         for item in items:
             if isinstance(item, RemoveItem):
                 for shard in item.shards:
@@ -302,6 +303,13 @@ class Registrar:
     def _day(self, run: str) -> str:
         prefix = f"{self._output}/"
         return run.removeprefix(prefix).partition("/")[0] if run.startswith(prefix) else ""
+
+    def _left_by_shedding(self, item: ShardItem) -> DatasetRef | None:
+        """Return the outcome that a shard left when it was shed, if it is there still."""
+        dataset_type = self._outcomes[item.shard.pipeline, item.shard.step]
+        return self._butler.find_dataset(
+            dataset_type.name, item.shard.data_id, collections=item.run.run, dimension_records=False
+        )
 
     def _remove(self, shard: Shard, run: str) -> None:
         """Remove what a gather left in a RUN."""

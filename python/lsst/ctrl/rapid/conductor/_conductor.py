@@ -4,6 +4,7 @@ from __future__ import annotations
 
 __all__ = ("Conductor",)
 
+import dataclasses
 from collections.abc import Mapping, Sequence
 
 from ..model import Policy, Shard
@@ -112,6 +113,22 @@ class Conductor:
         self._known.selected[instrument, exposure] = Selected(detectors)
         if (found := self._known.exposures.get((instrument, exposure))) is not None:
             found.expected = detectors
+
+    def expect_more(self, instrument: str, exposure: int, detectors: frozenset[int]) -> None:
+        """Expect these detectors of an exposure, too, in every mode and whatever the policy says.
+
+        They are worked off although the policy is to wait, for somebody has asked for them.
+        """
+        place = (instrument, exposure)
+        before = self._known.selected.get(place)
+        if before is None:
+            self._known.selected[place] = Selected(detectors)
+        else:
+            more = before.detectors | detectors
+            self._known.selected[place] = dataclasses.replace(before, detectors=more)
+        if (found := self._known.exposures.get(place)) is not None:
+            found.expected |= detectors
+        self._dispatcher.ask_for(place)
 
     def select(self, pipeline: str, instrument: str, exposure: int, *, guaranteed: bool = False) -> Selected:
         """Return which detectors of an exposure are processed: decided once, when its first raw has come.

@@ -50,6 +50,7 @@ class Dispatcher:
         self._newest: dict[str, float] = {}
         self._tries: dict[Shard, int] = {}
         self._asked: set[Shard] = set()
+        self._asked_for: set[Place] = set()
         self._closed = False
 
     # What becomes ready
@@ -78,6 +79,10 @@ class Dispatcher:
     def drop(self, shard: Shard) -> None:
         """A shard that waited is not run."""
         self.load.waits_no_more(shard)
+
+    def ask_for(self, place: Place) -> None:
+        """Have an exposure worked off, also while the mode is to wait."""
+        self._asked_for.add(place)
 
     def close(self) -> None:
         """No newer exposure will come: there is nothing to keep workers idle for."""
@@ -161,7 +166,7 @@ class Dispatcher:
 
     def _is_worked_off(self, found: Progress) -> bool:
         """Tell whether the detectors of an exposure or a group are processed now, and do not only wait."""
-        waits = self.mode is Mode.WAITING and not self._closed
+        waits = self.mode is Mode.WAITING and not self._closed and found.place not in self._asked_for
         return not waits or found.newness >= self._newest.get(found.instrument, found.newness)
 
     # What is seen

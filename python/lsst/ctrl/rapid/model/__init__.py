@@ -2,6 +2,7 @@
 
 from ._base import *
 from ._config import *
+from ._control import *
 from ._day import *
 from ._numbers import *
 from ._plan import *

@@ -20,6 +20,7 @@ from typing import Annotated, Any, Literal, Self
 import pydantic
 
 from ._base import InputError, Model, load_yaml, parse
+from ._control import ControlSpec, RedisSpec
 from ._policy import PatternSpec, Policy
 
 type TransferMode = Literal["direct", "copy", "move", "link", "hardlink", "symlink"]
@@ -98,6 +99,10 @@ class SiteFile(Model):
     """Seconds after which the certifications of calibrations are read anew."""
     policy: Policy | None = None
     """Its keys, where they are given, take the place of the pipeline's."""
+    control: ControlSpec = ControlSpec()
+    """Where the executor takes orders while it runs."""
+    redis: RedisSpec | None = None
+    """RubinTV's Redis server; none if `None`."""
 
     @pydantic.model_validator(mode="after")
     def _check_watch(self) -> Self:

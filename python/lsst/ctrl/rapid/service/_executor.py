@@ -16,11 +16,14 @@ from typing import Any
 from .._startup import seldom_collected
 from ..arrival import FoundRaws
 from ..commit import Committed, Committer
+from ..conductor import Gathering
+from ..control import LiveSettings
 from ..engine import WorkerPool
 from ..ingest import Ingestor, RegisteredRaw
 from ..model import Arrival, InputError, Report, observing_day
 from ..monitor import write_report
 from ._compiled import CompiledRun, compile_run
+from ._control import ExecutorControl, taking_orders
 from ._ended import EndedBefore
 from ._flow import PUBLISH, Parts, ShardFlow
 from ._intake import Intake
@@ -38,6 +41,12 @@ _SWITCH_SECONDS = 0.0005
 
 _MOST_WAITING = 2000
 """Raws of the past are told while fewer shards than this wait."""
+
+_WARMING = "warming the workers"
+
+_FEED = "feed"
+_CATCH_UP = "catch-up"
+"""Names of the tasks that bring raws; a run that is drained ends them."""
 
 type Feeder = Callable[[], Awaitable[None]]
 """Sends exposures once the workers are warm, and returns when all were sent."""
@@ -76,6 +85,7 @@ class Executor:
         self._all_warm = asyncio.Event()
         self._finished = asyncio.Event()
         self._reload = asyncio.Event()
+        self._control = ExecutorControl(settings, self, self._apply)
         self._broken: BaseException | None = None
         self._parts: Parts | None = None
         self._pool: WorkerPool | None = None
@@ -94,7 +104,8 @@ class Executor:
         self._loop = asyncio.get_running_loop()
         sys.setswitchinterval(_SWITCH_SECONDS)
         async with contextlib.AsyncExitStack() as stack:
-            registry = stack.enter_context(ThreadPoolExecutor(1, "registry"))
+            await stack.enter_async_context(taking_orders(settings, self._control))
+            registry = self._registry = stack.enter_context(ThreadPoolExecutor(1, "registry"))
             reading = stack.enter_context(ThreadPoolExecutor(1, "ingest"))
             self._phase = "reading the repository"
             compiled = await self._loop.run_in_executor(registry, compile_run, settings)
@@ -140,7 +151,7 @@ class Executor:
             self._flow = ShardFlow(parts, pool, self._spawn)
             ingestor = Ingestor(compiled.raw, own_records(compiled))
             self._intake = Intake(parts, self._flow, ingestor, reading, registry)
-            self._phase = "stopping" if self._stopping else "warming the workers"
+            self._phase = "stopping" if self._stopping else _WARMING
             await opening
             await pool.warm()
             stack.enter_context(seldom_collected())
@@ -149,11 +160,12 @@ class Executor:
             await asyncio.to_thread(sources.start)
             self._spawn(self._read_arrivals())
             self._spawn(self._tick())
-            self._spawn(self._refresh_calibrations(registry, compiled))
+            self._spawn(self._refresh_calibrations())
             if self._feeder is not None:
-                self._spawn(self._feed(self._feeder, sources))
+                self._spawn(self._feed(self._feeder, sources), _FEED)
             if selection is not None:
-                self._spawn(self._feed_selection(selection, registry, parts))
+                self._spawn(self._feed_selection(selection, registry, parts), _FEED)
+            self._control.begin(parts, self._flow)
             await self._finished.wait()
             self._phase = "committing"
             await asyncio.to_thread(sources.stop)
@@ -173,7 +185,16 @@ class Executor:
         self._phase = "stopping"
         if self._parts is not None:
             self._parts.conductor.drain()
+            if self._parts.conductor.paused:
+                self._parts.conductor.resume()
+                self._flow.act()
         self._check_finished()
+
+    def drain(self) -> None:
+        """Take no more arrivals, finish what has come, and end the run."""
+        _LOG.warning("Draining: no more arrivals are taken; what has come is finished, then the run ends.")
+        self._phase = "draining"
+        self._spawn(self._drain())
 
     def reload(self) -> None:
         """Read the calibrations anew now; shards that are dispatched once the log says so use them."""
@@ -187,8 +208,9 @@ class Executor:
     def status(self) -> Status:
         """Return how far the run is."""
         parts = self._parts
+        paused = self._phase == "running" and parts is not None and parts.conductor.paused
         return Status(
-            phase=self._phase,
+            phase="paused" if paused else self._phase,
             exposures=[] if parts is None else parts.board.exposures,
             workers=len(self._warm),
             free_workers=0 if parts is None else parts.conductor.free_workers,
@@ -244,7 +266,7 @@ class Executor:
         self._unfit.discard(name)
         if len(self._warm) + len(self._unfit) == self._settings.workers:
             self._all_warm.set()
-        if not self._stopping:
+        if self._phase == _WARMING:
             self._phase = "running"
         self._parts.conductor.worker_ready(name)
         self._flow.act()
@@ -308,7 +330,7 @@ class Executor:
                 self._flow.act()
             self._check_finished()
 
-    async def _refresh_calibrations(self, registry: ThreadPoolExecutor, compiled: CompiledRun) -> None:
+    async def _refresh_calibrations(self) -> None:
         """Read the calibrations anew, time and again, and at once when asked to."""
         while True:
             with contextlib.suppress(TimeoutError):
@@ -316,12 +338,24 @@ class Executor:
             asked = self._reload.is_set()
             self._reload.clear()
             try:
-                await self._loop.run_in_executor(registry, compiled.calibrations.refresh, compiled.butler)
+                await self.read_calibrations()
             except Exception:  # noqa: BLE001 -- the registry may be out of reach for a while
                 _LOG.exception("The calibrations could not be read anew; those known stay in use.")
             else:
                 if asked:
                     _LOG.info("The calibrations were read anew.")
+
+    async def read_calibrations(self) -> None:
+        """Read the calibrations anew; shards that are dispatched from then on use them.
+
+        Raises
+        ------
+        Exception
+            What the registry says when it is out of reach; those known stay in use.
+        """
+        assert self._parts is not None, "Nobody asks before the parts are made."
+        compiled = self._parts.compiled
+        await self._loop.run_in_executor(self._registry, compiled.calibrations.refresh, compiled.butler)
 
     async def _feed(self, feeder: Feeder, sources: Sources) -> None:
         await self._all_warm.wait()
@@ -337,7 +371,62 @@ class Executor:
                 self._arrivals.put_nowait(raw)
         self._all_sent = True
 
+    async def catch_up(self, where: str) -> str:
+        """Take registered raws in that have no outcome; returns what was found.
+
+        Parameters
+        ----------
+        where
+            Butler expression that selects them.
+
+        Raises
+        ------
+        InputError
+            If it is not valid, or selects nothing.
+        """
+        assert self._parts is not None, "Nobody asks before the parts are made."
+        parts, settings = self._parts, self._settings.model_copy(update={"data_query": where})
+        selection = await self._loop.run_in_executor(
+            self._registry, select_raws, settings, parts.compiled, parts.ended_before
+        )
+        self._spawn(self._feed_backlog(selection, parts), _CATCH_UP)
+        raws = sum(map(len, selection.detectors.values()))
+        return (
+            f"Looking through {raws} raw(s) of {len(selection.detectors)} exposure(s), newest first; those "
+            "without an outcome are processed."
+        )
+
+    async def _feed_backlog(self, selection: Selection, parts: Parts) -> None:
+        """Tell raws of the past, newest first, no faster than they are worked off."""
+        for place, detectors in selection.detectors.items():
+            await self._room.wait()
+            parts.conductor.expect_more(*place, detectors)
+            for raw in await selection.read(place, parts.compiled, self._registry):
+                self._arrivals.put_nowait(raw)
+
+    def _apply(self, live: LiveSettings) -> None:
+        """Take over what was changed.
+
+        Raises
+        ------
+        InputError
+            If the policy is not valid for this run; nothing is changed then.
+        """
+        assert self._parts is not None, "Nobody changes anything before the parts are made."
+        self._parts.policy.change(live.policy)
+        timeout, deadline = live.gather_timeout, live.gather_deadline
+        assert timeout is not None and deadline is not None, "They are known when orders are taken."  # noqa: PT018
+        self._parts.conductor.set_gathering(Gathering(timeout, deadline))
+        self._flow.act()
+
     # End
+
+    async def _drain(self) -> None:
+        for task in self._tasks:
+            if task.get_name() in {_FEED, _CATCH_UP}:
+                task.cancel()
+        await asyncio.to_thread(self._sources.stop)
+        self._all_sent = True
 
     def _check_finished(self) -> None:
         """End the run when there is nothing left that it waits for."""
@@ -352,14 +441,18 @@ class Executor:
         quiet = idle is not None and bool(self._warm) and time.monotonic() - self._flow.last_activity >= idle
         if not (self._all_sent or (quiet and self._sources.caught_up)):
             return
-        if self._arrivals.qsize() or self._reading_one or not parts.conductor.idle:
+        if self._arrivals.qsize() or self._reading_one or not parts.conductor.idle or self._has(_CATCH_UP):
             return
         now = time.time()
         if gathers := parts.conductor.close_gates(now):
             self._flow.ready(gathers, now)
             self._flow.act()
-        elif parts.outbox.pending == 0 and not any(task.get_name() == PUBLISH for task in self._tasks):
+        elif parts.outbox.pending == 0 and not self._has(PUBLISH):
             self._finished.set()
+
+    def _has(self, name: str) -> bool:
+        """Tell whether a task of a name goes on."""
+        return any(task.get_name() == name for task in self._tasks)
 
     def _spawn(self, coroutine: Coroutine[Any, Any, None], name: str | None = None) -> None:
         task = asyncio.create_task(coroutine, name=name)

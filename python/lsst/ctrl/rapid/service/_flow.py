@@ -11,7 +11,7 @@ import logging
 import statistics
 import time
 from collections import deque
-from collections.abc import Callable, Coroutine, Iterable, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,7 @@ from ..commit import Committed, Ledger, RawItem, RemoveItem, RunItem, ShardItem
 from ..conductor import Conductor, Dispatch, Drop, Give, Replace, Yield
 from ..engine import NO_QUANTA, ShardRequest, ShardResponse, WorkerLostError, WorkerPool
 from ..ingest import Raw
-from ..model import Outcome, OutcomeRecord, Shard, ShardReport, Times
+from ..model import Outcome, OutcomeRecord, Shard, ShardKey, ShardReport, Times
 from ..monitor import RunRecord
 from ..plan import CalibrationError, Planner, Step
 from ..publish import FolderPublisher
@@ -32,6 +32,7 @@ from ._planning import HeadPlan, HeadPlanner
 from ._repeat import repeat_command
 from ._requests import Requests
 from ._settings import RunSettings
+from ._tally import Tally
 
 _LOG = logging.getLogger(__name__)
 
@@ -89,11 +90,23 @@ class ShardFlow:
         self._overheads: deque[float] = deque(maxlen=500)
         self._shed_of: tuple[str, int] | None = None
         self.last_activity = time.monotonic()
+        self.tally = Tally()
+        self._shed_before: set[ShardKey] = set()
 
     @property
     def overhead_ms(self) -> float | None:
         """Median overhead of the latest shards, milliseconds."""
         return statistics.median(self._overheads) if self._overheads else None
+
+    @property
+    def waiting(self) -> Mapping[Shard, float]:
+        """The shards that wait for a worker, and since when, UNIX seconds."""
+        running = self._parts.conductor.running
+        return {
+            shard: times.ready
+            for shard, times in self._times.items()
+            if times.ready is not None and shard not in running
+        }
 
     def ready(self, shards: Iterable[Shard], now: float, raw: Raw | None = None) -> None:
         """Note that shards can start: those of a raw that has just come, or whose gate has just opened."""
@@ -123,8 +136,11 @@ class ShardFlow:
                     self._times.pop(decision.shard, None)
                 case Yield():
                     pass
-        self._parts.record.clock.update(self._parts.conductor.free_workers, time.time())
-        if self._parts.conductor.idle:
+        # What waits because of a pause does not wait because of us.
+        paused = self._parts.conductor.paused
+        free = 0 if paused else self._parts.conductor.free_workers
+        self._parts.record.clock.update(free, time.time())
+        if paused or self._parts.conductor.idle:
             self._parts.outbox.flush()
 
     def _give_up(self, decision: Give) -> None:
@@ -150,6 +166,10 @@ class ShardFlow:
             _LOG.info("%s exposure %d: detectors are shed: %s.", *place, reason)
         self.ready([shard], time.time(), raw)
         self._end(shard, Outcome.SHED, reason, attempt=0)
+
+    def run_after_all(self, shard: Shard) -> None:
+        """Have a shard's outcome take the place of that which this run left when it shed it."""
+        self._shed_before.add(shard.key)
 
     async def _run(self, dispatch: Dispatch) -> None:
         parts, shard = self._parts, dispatch.shard
@@ -243,6 +263,7 @@ class ShardFlow:
     ) -> None:
         """Hand a shard's end to the committer, and to the report."""
         parts, times = self._parts, self._times.pop(shard)
+        self.tally.ended(outcome, reason)
         run = parts.requests.run_of(shard)
         repeat = ""
         if outcome is Outcome.FAILED:
@@ -287,6 +308,7 @@ class ShardFlow:
                 outputs=() if response is None else response.outputs,
                 datastore_records={} if response is None else response.datastore_records,
                 replaces=parts.ended_before.shed.pop(shard.key, None),
+                was_shed=shard.key in self._shed_before,
                 supersedes=parts.requests.superseded_by(shard),
             )
         )

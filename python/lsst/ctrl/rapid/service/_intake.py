@@ -102,11 +102,11 @@ class Intake:
             self._refuse(raw.arrival.path, f"this run takes no raws of {raw.instrument}")
             return
         before = parts.requests.add(raw)
-        if before is not None:
+        pipeline = parts.compiled.choose(raw)
+        if before is not None and not self._is_wanted_after_all(raw, pipeline):
             self._came_before(raw, before)
             return
         item = self._item(raw)
-        pipeline = parts.compiled.choose(raw)
         if pipeline is None:
             await self._shed(
                 raw, item, next(iter(parts.compiled.pipelines)), "no pipeline selects its exposure"
@@ -146,6 +146,21 @@ class Intake:
         if parts.conductor.is_finished(raw.instrument, raw.exposure):
             parts.outbox.release(raw.instrument, raw.exposure)
         self._flow.act()
+
+    def _is_wanted_after_all(self, raw: Raw, pipeline: CompiledPipeline | None) -> bool:
+        """Tell whether somebody has asked for a raw that was shed before in this run."""
+        if pipeline is None or not isinstance(raw, RegisteredRaw):
+            return False
+        conductor = self._parts.conductor
+        if raw.detector not in conductor.select(pipeline.name, raw.instrument, raw.exposure).detectors:
+            return False
+        first = [
+            shard for step, shard in shards_of(pipeline, raw) if step.per_detector and not step.per_group
+        ]
+        if not first or any(map(conductor.is_known, first)):
+            return False
+        self._flow.run_after_all(first[0])
+        return True
 
     def _note_selection(self, raw: Raw, selected: Selected) -> None:
         """Say when exposures begin to be processed in part because of the load, and when whole again."""

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pydantic
 
-from ..model import Model, Policy, TransferMode
+from ..model import ControlSpec, Model, Policy, RedisSpec, TransferMode
 
 
 class RunSettings(Model):
@@ -48,3 +48,8 @@ class RunSettings(Model):
     commit_batch: int = 200
     calibration_cache_mb: float = 2048.0
     calibration_ttl: float = 300.0
+    site: Path | None = None
+    """The site file, which is read again on demand."""
+    control: ControlSpec = ControlSpec()
+    """Where orders are taken while it runs."""
+    redis: RedisSpec | None = None
