@@ -183,6 +183,9 @@ class ShardFlow:
 
     def _took(self, dispatch: Dispatch, response: ShardResponse) -> None:
         """Take in how a shard ended on its worker."""
+        if response.yielded:
+            self._yielded(dispatch, response)
+            return
         parts, shard = self._parts, dispatch.shard
         times = self._times[shard].model_copy(
             update={"started": response.started, "finished": response.finished, "quanta": response.quanta}
@@ -195,6 +198,16 @@ class ShardFlow:
             self._overheads.append(overhead.overhead_ms)
         now = time.time()
         self.ready(parts.conductor.ended(shard, failed=not response.ok, now=now), now)
+        self.act()
+
+    def _yielded(self, dispatch: Dispatch, response: ShardResponse) -> None:
+        """Take in that a shard has stopped because it was asked to: its worker is free, and it is not ended.
+
+        It goes on where it stopped, on any worker, when its very request is sent with this response as its
+        ``before``.
+        """
+        ended = len(response.reports)
+        _LOG.info("%s yielded worker %s after %d quanta.", dispatch.shard, dispatch.worker, ended)
         self.act()
 
     def _end(
