@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pytest
 from lsst.daf.butler import Butler
+from lsst.daf.butler.datastore.record_data import DatastoreRecordData
 from lsst.pipe.base.quantum_reports import ExecutionStatus
 
 from lsst.ctrl.rapid.engine import (
@@ -37,6 +38,7 @@ from lsst.ctrl.rapid.plan import (
     compile_pipeline,
     instantiate,
     record_to_json,
+    records_from_message,
     records_to_message,
 )
 from support.registered import INSTRUMENT, RAWS, OtherIngest, make_registry
@@ -156,7 +158,7 @@ class Bench:
 
     def files(self) -> set[Path]:
         """All files of RUNs of the executor."""
-        return set((self.root / "rapid").rglob("*.*"))
+        return {file for name in ("rapid", "rapid_scratch") for file in (self.root / name).rglob("*.*")}
 
 
 def wait_until(holds: Callable[[], object], what: str) -> None:
@@ -188,7 +190,10 @@ def warm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
         pipeline = compile_pipeline(PipelineSource(folder / "steered.yaml"), butler)
         pipeline.graph.register_dataset_types(butler)
         static = RecordStore.from_butler(butler, [INSTRUMENT]).static()
-        setup = WorkerSetup(str(root), (pipeline,), tuple(map(record_to_json, static)), frozenset(), 1e6)
+        setup = WorkerSetup(
+            str(root), (pipeline,), tuple(map(record_to_json, static)), frozenset(), 1e6,
+            scratch=frozenset({"look_next"}),
+        )  # fmt: skip
         workers = Workers(setup, 2)
         try:
             while len(workers.idle) < 2:
@@ -349,3 +354,27 @@ def test_a_worker_that_dies_while_it_is_asked_is_lost_as_ever(bench: Bench) -> N
     while (event := bench.workers.next(60)) != Ready("worker-1"):
         assert event is not None
     assert bench.begin("worker-1", bench.request("run", 93)).result(60).ok
+
+
+def test_a_gather_on_another_worker_reads_scratch(bench: Bench) -> None:
+    exposure = bench.exposure()
+    made = [bench.begin("worker-0", bench.request("run", d, exposure)).result(60) for d in DETECTORS]
+    records = DatastoreRecordData.merge_mappings(*(records_from_message(m.datastore_records) for m in made))
+    of_one = bench.request("run", 90, exposure)
+    assert isinstance(of_one, ShardRequest)
+    gather = of_one.model_copy(
+        update={
+            "step": "step1b",
+            "detector": None,
+            "detectors": DETECTORS,
+            "inputs": tuple(o for m in made for o in m.outputs if o.dataset_type == "look_next"),
+            "datastore_records": records_to_message(records),
+        }
+    )
+    response = bench.begin("worker-1", gather).result(60)
+    assert response.ok, response.reason
+    [total] = list((bench.root / "rapid").rglob(f"look_total*{exposure}*"))
+    assert total.read_text().count("next") == len(DETECTORS)
+    scratch = list((bench.root / "rapid_scratch" / gather.run).iterdir())
+    assert {file.name[:9] for file in scratch} == {"look_next"}
+    assert not list((bench.root / "rapid").rglob("look_next_*"))

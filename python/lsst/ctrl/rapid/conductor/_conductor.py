@@ -224,14 +224,10 @@ class Conductor:
             The exposures that are forgotten, this one included; `None` if something of them is still to be
             done or to be committed, and nothing was forgotten.
         """
-        place = (instrument, exposure)
-        group = self._group_of.get(place)
-        whole = None if group is None else self._groups[group]
-        found: list[Progress] = [self._exposures[place]] if place in self._exposures else []
-        if whole is not None:
-            found = [*whole.members.values(), whole]
-        if not all(one.place not in self._active and one.is_settled for one in found):
+        if not self.is_settled(instrument, exposure):
             return None
+        group = self._group_of.get((instrument, exposure))
+        whole = None if group is None else self._groups[group]
         forgotten = [exposure] if whole is None else list(whole.members)
         for number in forgotten:
             self._exposures.pop((instrument, number), None)
@@ -310,6 +306,32 @@ class Conductor:
         """Tell whether something of an exposure, or of its group, is still to be done."""
         place = (instrument, exposure)
         return place in self._active or self._group_of.get(place) in self._active
+
+    def is_settled(self, instrument: str, exposure: int) -> bool:
+        """Tell whether all of an exposure and its group has ended and is registered, or never will be."""
+        place = (instrument, exposure)
+        group = self._group_of.get(place)
+        found: list[Progress] = [self._exposures[place]] if place in self._exposures else []
+        if group is not None:
+            whole = self._groups[group]
+            found = [*whole.members.values(), whole]
+        return all(one.place not in self._active and one.is_settled for one in found)
+
+    def settled(self, instrument: str, exposure: int) -> Sequence[int | str]:
+        """Return which exposures, by number, and which group, by name, are settled with an exposure.
+
+        Returns
+        -------
+        settled
+            Nothing, if something of them is still to be done or to be committed.
+        """
+        if not self.is_settled(instrument, exposure):
+            return []
+        group = self._group_of.get((instrument, exposure))
+        if group is None:
+            return [exposure]
+        whole = self._groups[group]
+        return [*whole.members, whole.group]
 
     def is_known(self, shard: Shard) -> bool:
         """Tell whether a shard is ready, runs or has ended."""

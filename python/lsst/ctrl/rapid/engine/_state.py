@@ -22,7 +22,7 @@ from lsst.daf.butler.datastore.record_data import DatastoreRecordData
 from lsst.daf.butler.datastores.fileDatastore import FileDatastore
 from lsst.pipe.base import TaskFactory
 
-from ..datastore import LocalWriter, add_files, open_datastore
+from ..datastore import LocalWriter, add_files, open_datastore, write_as_scratch
 from ..plan import (
     CompiledPipeline,
     DatasetMessage,
@@ -62,6 +62,8 @@ class WorkerSetup:
         Names of the dataset types whose objects no task modifies.
     cache_bytes
         Memory for calibrations, bytes.
+    scratch
+        Names of the dataset types that are written where nothing is registered.
     """
 
     repository: str
@@ -69,6 +71,7 @@ class WorkerSetup:
     static_records: tuple[str, ...]
     shared: frozenset[str]
     cache_bytes: float
+    scratch: frozenset[str] = frozenset()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -118,6 +121,8 @@ class WorkerState:
         config = ButlerConfig(setup.repository)
         self._datastore = open_datastore(config, universe)
         self._datastore._set_trust_mode(True)  # noqa: SLF001 -- what QuantumBackedButler.initialize does
+        types = {name: found for known in self._dataset_types.values() for name, found in known.items()}
+        write_as_scratch(self._datastore, (types[name] for name in setup.scratch))
         self._writer = LocalWriter(self._datastore)
         self._storage_classes = StorageClassFactory()
         self._storage_classes.addFromConfig(config)

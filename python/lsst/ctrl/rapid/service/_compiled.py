@@ -16,6 +16,7 @@ from lsst.daf.butler import (
 )
 from lsst.daf.butler.registry import MissingCollectionError
 
+from ..datastore import ScratchFolder
 from ..ingest import Raw, default_inputs, open_raw, registered_instruments
 from ..model import InputError, RapidFile, load_rapid_file
 from ..plan import (
@@ -28,6 +29,8 @@ from ..plan import (
 )
 from ._ended import EndedBefore
 from ._inputs import CalibrationTable
+from ._leftovers import remove_leftovers
+from ._scratch import scratch_types
 from ._settings import RunSettings
 
 _LOG = logging.getLogger(__name__)
@@ -57,6 +60,8 @@ class CompiledRun:
         Calibrations in memory.
     expected
         Expected detectors of each instrument.
+    scratch
+        Names of the dataset types that are never registered.
     """
 
     butler: Butler
@@ -68,6 +73,7 @@ class CompiledRun:
     choices: Sequence[tuple[Selector, CompiledPipeline]]
     calibrations: CalibrationTable
     expected: Mapping[str, frozenset[int]]
+    scratch: frozenset[str]
 
     @property
     def pipelines(self) -> Mapping[str, CompiledPipeline]:
@@ -81,7 +87,18 @@ class CompiledRun:
 
     def ended_before(self, output: str) -> EndedBefore:
         """Return what finds the shards that have an outcome in the repository."""
-        return EndedBefore(self.butler, self.instruments, list(self.pipelines.values()), output)
+        pipelines = list(self.pipelines.values())
+        return EndedBefore(self.butler, self.instruments, pipelines, output, self.scratch)
+
+    def scratch_folder(self, output: str) -> ScratchFolder:
+        """Return where the scratch files below an output chain are."""
+        return ScratchFolder(self.butler._datastore, output)  # noqa: SLF001 -- it has no public name
+
+    def remove_leftovers(self, output: str) -> None:
+        """Remove the scratch files that an earlier run left and nobody is going to read."""
+        remove_leftovers(
+            self.butler, self.scratch_folder(output), output, self.pipelines.values(), self.scratch
+        )
 
 
 def compile_run(settings: RunSettings) -> CompiledRun:
@@ -110,13 +127,14 @@ def compile_run(settings: RunSettings) -> CompiledRun:
     except MissingCollectionError as err:
         raise InputError(f"{settings.repository}: -i/--input: {err}") from None
     rapid = load_rapid_file(settings.pipeline)
+    source = f"{settings.pipeline.stem}.rapid.yaml"
     choices = []
     for choice in rapid.pipelines:
         pipeline = PipelineSource(settings.pipeline.parent / choice.pipeline, settings.labels)
-        source = f"{settings.pipeline.stem}.rapid.yaml"
         choices.append(
             (Selector(choice.where, butler.dimensions, source), compile_pipeline(pipeline, butler))
         )
+    scratch = scratch_types(rapid, [pipeline for _, pipeline in choices], settings.labels, source)
     _check_output(butler, settings.output)
     _check_transfer(settings, [pipeline for _, pipeline in choices])
     _check_init_inputs(butler, inputs, [pipeline for _, pipeline in choices])
@@ -136,6 +154,7 @@ def compile_run(settings: RunSettings) -> CompiledRun:
         choices=choices,
         calibrations=calibrations,
         expected=_expected(records, instruments, settings),
+        scratch=scratch,
     )
 
 

@@ -118,6 +118,7 @@ class Executor:
                     ended.days,
                     settings.output,
                 )
+            await self._loop.run_in_executor(registry, compiled.remove_leftovers, settings.output)
             selection = (
                 await self._loop.run_in_executor(registry, select_raws, settings, compiled, ended)
                 if settings.data_query
@@ -135,6 +136,7 @@ class Executor:
                 ) from err
             planner = HeadPlanner(compiled, registry)
             parts = self._parts = make_parts(settings, compiled, committer, ended, planner, self._started)
+            stack.callback(parts.scratch.close)
             if self._stopping:
                 parts.conductor.drain()
             self._flow = ShardFlow(parts, pool, self._spawn)

@@ -30,6 +30,7 @@ from ._outbox import Outbox
 from ._planning import HeadPlan, HeadPlanner
 from ._repeat import repeat_command
 from ._requests import Requests
+from ._scratch import Scratch
 from ._settings import RunSettings
 
 _LOG = logging.getLogger(__name__)
@@ -53,6 +54,7 @@ class Parts:
     outbox: Outbox
     ended_before: EndedBefore
     planner: HeadPlanner
+    scratch: Scratch
 
 
 class ShardFlow:
@@ -225,10 +227,13 @@ class ShardFlow:
         repeat = ""
         if outcome is Outcome.FAILED:
             pipeline = parts.compiled.pipelines[shard.pipeline]
-            repeat = repeat_command(parts.settings, pipeline, shard, run.run, parts.compiled.inputs)
+            repeat = repeat_command(
+                parts.settings, pipeline, shard, run.run, parts.compiled.inputs, parts.compiled.scratch
+            )
         planned_by = None if response is None else response.planned_by
         plan = self._planned.pop(shard, None)
         records = parts.requests.records(shard)
+        told = parts.scratch.take(shard, response)
         report = ShardReport(
             pipeline=shard.pipeline,
             step=shard.step,
@@ -252,6 +257,7 @@ class ShardFlow:
             planned_by=planned_by,
             planned="" if response is None else response.planned,
             repeat=repeat,
+            scratch=told.scratch,
             times=times,
         )
         parts.outbox.submit(
@@ -260,8 +266,8 @@ class ShardFlow:
                 run=run,
                 records=records if plan is None else (*records, *plan.records),
                 outcome=ended,
-                outputs=() if response is None else response.outputs,
-                datastore_records={} if response is None else response.datastore_records,
+                outputs=told.outputs,
+                datastore_records=told.datastore_records,
                 replaces=parts.ended_before.shed.pop(shard.key, None),
             )
         )
@@ -317,6 +323,9 @@ class ShardFlow:
         self.proceed(self._parts.conductor.committed(item.shard, now), now)
         if self._parts.conductor.is_finished(item.shard.instrument, item.shard.exposure):
             self._parts.outbox.release(item.shard.instrument, item.shard.exposure)
+        if not committed.error:  # else a restart does it again, and reads what it has read now
+            for settled in self._parts.conductor.settled(item.shard.instrument, item.shard.exposure):
+                self._parts.scratch.release(item.shard.instrument, settled)
         if committed.uris:
             self._spawn(self._publish(item, committed), PUBLISH)
 

@@ -196,6 +196,7 @@ class Intake:
             before.made[key] = await self._ask(lambda: read(parts.compiled.butler, shard, run, name))
         datasets, records = before.made[key].get(shard.detector, ((), {}))
         parts.requests.products.add(shard, datasets, records)
+        parts.scratch.adopt(shard, datasets, records)
 
     async def _ask[T](self, question: Callable[[], T]) -> T:
         """Ask the repository in its thread; waits while the registry is away."""
