@@ -84,3 +84,23 @@ def test_the_exposures_of_a_group_are_forgotten_together() -> None:
 @pytest.mark.parametrize("exposure", [1, 99])
 def test_an_exposure_that_is_not_known_is_forgotten_already(hand: Any, exposure: int) -> None:
     assert hand.conductor.forget(CAMERA, exposure) == [exposure]
+
+
+def test_what_is_settled_is_told_with_its_group(hand: Any) -> None:
+    hand.raws(1, 0, 1, 2, 3)
+    *first, last = hand.run_all()
+    commit(hand, *first)
+    assert hand.conductor.is_finished(CAMERA, 1)
+    assert hand.conductor.settled(CAMERA, 1) == []
+    commit(hand, last)
+    assert hand.conductor.settled(CAMERA, 1) == [1]
+    coadd = StepRule("coadd", per_detector=False, after=frozenset({"isr"}), per_group=True)
+    grouped = Hand([ISR, coadd], detectors=1)
+    grouped.workers("w1")
+    for exposure in (1, 2):
+        grouped.conductor.raw("summit", CAMERA, exposure, 0, 0.0, float(exposure), "g", 2)
+    *first, last = grouped.run_all()
+    commit(grouped, *first)
+    assert grouped.conductor.settled(CAMERA, 1) == []
+    commit(grouped, last)
+    assert grouped.conductor.settled(CAMERA, 1) == [1, 2, "g"]

@@ -13,6 +13,7 @@ import lsst.pipe.base.connectionTypes as ct
 from lsst.pex.config import Field
 
 DETECTOR = ("instrument", "detector")
+RAW = ("instrument", "exposure", "detector")
 
 
 class SteeredConnections(
@@ -67,6 +68,91 @@ class TotalTask(pb.PipelineTask):
         said(self.config.folder, "begin total")
         follow(Path(self.config.folder) / "total")
         return pb.Struct(total={"n": len(before)})
+
+
+class LookConnections(pb.PipelineTaskConnections, dimensions=RAW, defaultTemplates={"output": "look_first"}):
+    raw = ct.Input(name="raw", storageClass="RapidRaw", dimensions=RAW, deferLoad=True, doc="Raw.")
+    after = ct.Output(name="{output}", storageClass="StructuredDataDict", dimensions=RAW, doc="Output.")
+
+
+class LookConfig(pb.PipelineTaskConfig, pipelineConnections=LookConnections):
+    folder = Field[str](doc="Where orders are.")
+
+
+class LookTask(pb.PipelineTask):
+    """Reads nothing of a raw; does what the file ``LABEL.DETECTOR`` says."""
+
+    ConfigClass: ClassVar = LookConfig
+    _DefaultName: ClassVar = "look"
+
+    def runQuantum(self, butlerQC, inputRefs, outputRefs):
+        detector = butlerQC.quantum.dataId["detector"]
+        said(self.config.folder, f"begin {self.getName()} {detector}")
+        butlerQC.get(inputRefs.raw)
+        follow(Path(self.config.folder) / f"{self.getName()}.{detector}")
+        butlerQC.put({"path": [self.getName()]}, outputRefs.after)
+        said(self.config.folder, f"end {self.getName()} {detector}")
+
+
+class NextConnections(
+    pb.PipelineTaskConnections,
+    dimensions=RAW,
+    defaultTemplates={"input": "look_first", "output": "look_next"},
+):
+    before = ct.Input(name="{input}", storageClass="StructuredDataDict", dimensions=RAW, doc="Input.")
+    after = ct.Output(name="{output}", storageClass="StructuredDataDict", dimensions=RAW, doc="Output.")
+
+
+class NextConfig(pb.PipelineTaskConfig, pipelineConnections=NextConnections):
+    folder = Field[str](doc="Where orders are.")
+
+
+class NextTask(SteeredTask):
+    ConfigClass: ClassVar = NextConfig
+    _DefaultName: ClassVar = "next"
+
+
+class AllConnections(pb.PipelineTaskConnections, dimensions=("instrument", "exposure")):
+    before = ct.Input(
+        name="look_next", storageClass="StructuredDataDict", dimensions=RAW, multiple=True, doc="Inputs."
+    )
+    total = ct.Output(
+        name="look_total", storageClass="StructuredDataDict", dimensions=("instrument", "exposure"), doc="."
+    )
+
+
+class AllConfig(pb.PipelineTaskConfig, pipelineConnections=AllConnections):
+    folder = Field[str](doc="Where orders are.")
+
+
+class AllTask(pb.PipelineTask):
+    ConfigClass: ClassVar = AllConfig
+    _DefaultName: ClassVar = "all"
+
+    def run(self, before):
+        said(self.config.folder, "begin all")
+        follow(Path(self.config.folder) / "all")
+        return pb.Struct(total={"paths": [one["path"] for one in before]})
+
+
+def look_pipeline(folder: Path) -> str:
+    """Return a pipeline: of a detector a task, one that reads nothing of it, and one that does; a gather."""
+    config = f"config: {{folder: '{folder}'}}"
+    tasks = "support.steered_tasks"
+    return f"""
+description: Steered.
+tasks:
+  first: {{class: {tasks}.LookTask, {config}}}
+  next: {{class: {tasks}.NextTask, {config}}}
+  middle: {{class: {tasks}.LookTask, config: {{folder: '{folder}', connections.output: look_other}}}}
+  all: {{class: {tasks}.AllTask, {config}}}
+subsets:
+  step1a: [first, middle, next]
+  step1b: [all]
+steps:
+  - {{label: step1a, dimensions: [exposure, detector]}}
+  - {{label: step1b, dimensions: [exposure]}}
+"""
 
 
 def follow(order: Path) -> None:

@@ -378,6 +378,22 @@ class Conductor:
         """Tell whether something of an exposure, or of its group, is still to be done."""
         return self._known.is_active((instrument, exposure))
 
+    def settled(self, instrument: str, exposure: int) -> Sequence[int | str]:
+        """Return which exposures, by number, and which group, by name, are settled with an exposure.
+
+        Returns
+        -------
+        settled
+            Nothing, if something of them is still to be done or to be committed.
+        """
+        return self._known.settled((instrument, exposure))
+
+    def seal(self, instrument: str, exposure: int) -> None:
+        """Have an exposure's gathers not made again: what they read is gone."""
+        found = self._known.exposures.get((instrument, exposure))
+        if found is not None and found.gather is not None:
+            found.gather.final = True
+
     def is_known(self, shard: Shard) -> bool:
         """Tell whether a shard is ready, runs or has ended."""
         return self._known.has(shard)

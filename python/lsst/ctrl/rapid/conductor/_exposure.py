@@ -46,8 +46,9 @@ class Pass:
         How many complete passes there were before: what they made is replaced.
     held
         Whether what is replaced is still there.
-    earlier
-        Whether an earlier run made it: what it gathered is not known.
+    final
+        Whether it is not followed by another one: an earlier run made it, so that what it gathered is not
+        known, or what it read is gone.
     """
 
     detectors: frozenset[int]
@@ -55,7 +56,7 @@ class Pass:
     partial: bool = False
     revision: int = 0
     held: bool = False
-    earlier: bool = False
+    final: bool = False
 
 
 class ExposureProgress(Progress):
@@ -141,7 +142,7 @@ class ExposureProgress(Progress):
         if shard.detector is not None:
             self.arrived.add(shard.detector)
         elif self.gather is None:
-            self.gather = Pass(frozenset(), self._labels, earlier=True)
+            self.gather = Pass(frozenset(), self._labels, final=True)
         self.states[shard.step, shard.detector] = state
         self.committed.add((shard.step, shard.detector))
         if shard.detector is not None:
@@ -182,7 +183,7 @@ class ExposureProgress(Progress):
             detectors = frozenset(self.arrived)
             if last is None or last.partial:
                 return Pass(detectors, self._labels)
-            if not last.earlier and detectors != last.detectors:
+            if not last.final and detectors != last.detectors:
                 return Pass(detectors, self._labels, revision=last.revision + 1, held=True)
             return None
         if last is None and self._at_once and self._is_timed_out(now) and self._has_one_done():
@@ -329,7 +330,7 @@ class ExposureProgress(Progress):
             return False
         if gather is None or gather.partial:
             return True
-        if not gather.earlier and len(gather.detectors) != len(self.arrived):
+        if not gather.final and len(gather.detectors) != len(self.arrived):
             return True
         return any((label, None) not in self.states for label in self._labels)
 

@@ -104,16 +104,23 @@ class Known:
         found: Progress | None = self.exposures.get(place) or self.groups.get(place)
         return found is not None and (shard.step, shard.detector) in found.states
 
-    def forget(self, place: tuple[str, int]) -> Sequence[int] | None:
-        """Forget an exposure with those of its group; `None`, and nothing is, if they are not settled."""
+    def settled(self, place: tuple[str, int]) -> Sequence[int | str]:
+        """Return the numbers and the group that are settled with an exposure; none, if they are not."""
         whole = self.group_of(place)
         found: list[Progress] = [self.exposures[place]] if place in self.exposures else []
         if whole is not None:
             found = [*whole.members.values(), whole]
         if not all(one.place not in self.active and one.is_settled for one in found):
+            return []
+        return [place[1]] if whole is None else [*whole.members, whole.group]
+
+    def forget(self, place: tuple[str, int]) -> Sequence[int] | None:
+        """Forget an exposure with those of its group; `None`, and nothing is, if they are not settled."""
+        settled = self.settled(place)
+        if not settled:
             return None
-        instrument, exposure = place
-        forgotten = [exposure] if whole is None else list(whole.members)
+        instrument, whole = place[0], self.group_of(place)
+        forgotten = [number for number in settled if isinstance(number, int)]
         for number in forgotten:
             for table in (self.exposures, self._group_of, self.selected):
                 table.pop((instrument, number), None)

@@ -2,4 +2,5 @@
 
 from ._files import *
 from ._open import *
+from ._scratch import *
 from ._writer import *

@@ -6,7 +6,7 @@ __all__ = ("Executed", "execute_quanta", "explain")
 
 import dataclasses
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from uuid import UUID
 
 from lsst.pipe.base import ExecutionResources, InvalidQuantumError, TaskFactory
@@ -35,11 +35,14 @@ class Executed:
         Of each quantum, upstream's.
     reason
         The first failure, or ``""``.
+    yielded
+        Whether quanta are left because it was asked to stop.
     """
 
     times: tuple[QuantumTimes, ...]
     reports: tuple[QuantumReport, ...]
     reason: str
+    yielded: bool
 
 
 def execute_quanta(
@@ -47,6 +50,8 @@ def execute_quanta(
     butler: ShardButler,
     task_factory: TaskFactory,
     *,
+    ended: Sequence[QuantumReport] = (),
+    asked: Callable[[], bool] = lambda: False,
     raise_on_partial_outputs: bool = True,
 ) -> Executed:
     """Run quanta one after another; a failure stops only those that read what it should have made.
@@ -59,6 +64,10 @@ def execute_quanta(
         What they read from and write to.
     task_factory
         What constructs the tasks.
+    ended
+        Reports of the first of the quanta, which were run before.
+    asked
+        Whether it has been asked to stop; looked at before each quantum.
     raise_on_partial_outputs
         Whether a partial success is a failure.
     """
@@ -73,12 +82,17 @@ def execute_quanta(
     reports: list[QuantumReport] = []
     blocked: set[UUID] = set()
     reason = ""
-    for quantum in planned:
-        outputs = {ref.id for ref in all_refs([quantum.quantum.outputs.values()])}
+    for quantum, before in zip(planned, ended, strict=False):
+        if before.status is not ExecutionStatus.SUCCESS:
+            blocked |= _outputs(quantum)
+    for quantum in planned[len(ended) :]:
+        outputs = _outputs(quantum)
         if blocked & {ref.id for ref in all_refs([quantum.quantum.inputs.values()])}:
             blocked |= outputs
             reports.append(_report(quantum, ExecutionStatus.SKIPPED))
             continue
+        if asked():
+            return Executed(tuple(times), tuple(reports), reason, yielded=True)
         start = time.time()
         try:
             executor.execute(quantum.node, quantum.quantum, quantum_id=quantum.id)
@@ -89,7 +103,11 @@ def execute_quanta(
         else:
             reports.append(_report(quantum, ExecutionStatus.SUCCESS, exit_code=0))
         times.append(QuantumTimes(label=quantum.node.label, start=start, end=time.time()))
-    return Executed(tuple(times), tuple(reports), reason)
+    return Executed(tuple(times), tuple(reports), reason, yielded=False)
+
+
+def _outputs(quantum: PlannedQuantum) -> set[UUID]:
+    return {ref.id for ref in all_refs([quantum.quantum.outputs.values()])}
 
 
 def explain(err: BaseException) -> str:

@@ -10,7 +10,7 @@ from uuid import UUID
 from lsst.daf.butler import Quantum
 
 from ..plan import RecordsMessage
-from ._messages import RawMessage
+from ._messages import RawMessage, ShardResponse
 
 
 @dataclasses.dataclass(frozen=True)
@@ -50,6 +50,8 @@ class QuantaRequest:
         Records of inputs besides those attached to the quanta: datasets that earlier requests made.
     raise_on_partial_outputs
         Whether a task that annotates its error as partial success has failed, as for upstream's executor.
+    before
+        How an attempt at the very same quanta yielded; what it has done is not done again.
 
     Notes
     -----
@@ -62,3 +64,4 @@ class QuantaRequest:
     raws: tuple[RawMessage, ...] = ()
     datastore_records: RecordsMessage = dataclasses.field(default_factory=dict)
     raise_on_partial_outputs: bool = True
+    before: ShardResponse | None = None

@@ -26,6 +26,47 @@ class RawMessage(Model):
     formatter: str
 
 
+class ShardResponse(Model):
+    """How a shard ended on its worker.
+
+    Attributes
+    ----------
+    ok
+        Whether all went well.
+    reason
+        The first failure.
+    yielded
+        Whether it was asked to stop and quanta are left: not an end.  A request that has this response as its
+        ``before`` runs the rest, on any worker.
+    planned_by
+        Who made the quanta, if the worker did.
+    planned
+        The quanta that the worker made, as `lsst.ctrl.rapid.plan.describe_quanta` gives them.
+    started, finished
+        UNIX seconds.
+    quanta
+        Times of the quanta that ran.
+    reports
+        Upstream's report of each quantum, also of those that were not run because one before them failed.
+    outputs
+        What was written, also before a failure.
+    datastore_records
+        Records of the outputs, by datastore.
+    """
+
+    ok: bool
+    reason: str = ""
+    yielded: bool = False
+    planned_by: PlannedBy | None = None
+    planned: str = ""
+    started: float
+    finished: float
+    quanta: tuple[QuantumTimes, ...] = ()
+    reports: tuple[QuantumReport, ...] = ()
+    outputs: tuple[DatasetMessage, ...] = ()
+    datastore_records: RecordsMessage = pydantic.Field(default_factory=dict)
+
+
 class ShardRequest(Model):
     """A shard to run, with all that the worker needs to know: it asks no database."""
 
@@ -43,6 +84,8 @@ class ShardRequest(Model):
     raws: tuple[RawMessage, ...]
     inputs: tuple[DatasetMessage, ...]
     datastore_records: RecordsMessage
+    before: ShardResponse | None = None
+    """How an attempt at the very same request yielded; what it has done is not done again."""
 
     @property
     def shard(self) -> Shard:
@@ -68,43 +111,6 @@ class ShardRequest(Model):
             If a dimension record is not known.
         """
         return refs_by_type((*self.inputs, *(raw.dataset for raw in self.raws)), dataset_types, records)
-
-
-class ShardResponse(Model):
-    """How a shard ended on its worker.
-
-    Attributes
-    ----------
-    ok
-        Whether all went well.
-    reason
-        The first failure.
-    planned_by
-        Who made the quanta, if the worker did.
-    planned
-        The quanta that the worker made, as `lsst.ctrl.rapid.plan.describe_quanta` gives them.
-    started, finished
-        UNIX seconds.
-    quanta
-        Times of the quanta that ran.
-    reports
-        Upstream's report of each quantum, also of those that were not run because one before them failed.
-    outputs
-        What was written, also before a failure.
-    datastore_records
-        Records of the outputs, by datastore.
-    """
-
-    ok: bool
-    reason: str = ""
-    planned_by: PlannedBy | None = None
-    planned: str = ""
-    started: float
-    finished: float
-    quanta: tuple[QuantumTimes, ...] = ()
-    reports: tuple[QuantumReport, ...] = ()
-    outputs: tuple[DatasetMessage, ...] = ()
-    datastore_records: RecordsMessage = pydantic.Field(default_factory=dict)
 
 
 class WarmUp(Model):

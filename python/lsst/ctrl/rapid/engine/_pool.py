@@ -7,6 +7,7 @@ __all__ = ("WorkerPool",)
 import asyncio
 import contextlib
 import ctypes
+import itertools
 import logging
 import os
 import pickle
@@ -53,6 +54,10 @@ _DASK_CONFIG = {
 }
 
 _WARM_UP_SECONDS = 300.0
+
+_ASK_SECONDS = 60.0
+"""A task that holds the interpreter may keep its worker from hearing what it is asked."""
+
 _PR_SET_PDEATHSIG = 1
 
 
@@ -96,6 +101,7 @@ class WorkerPool:
         self._nannies: Mapping[Any, WatchedNanny] = {}
         self._workers: dict[str, WorkerProcess] = {}
         self._prepared: set[str] = set()
+        self._calls = itertools.count(1)
         self._tasks: set[asyncio.Task[None]] = set()
         self._closing = False
 
@@ -203,15 +209,46 @@ class WorkerPool:
         worker = self._workers.get(name)
         if worker is None:
             raise WorkerAbsentError(f"worker {name} was lost before the shard reached it")
+        worker.running = next(self._calls)
         try:
-            answer = await worker.call(method, request, timeout=seconds)
+            answer = await worker.call(method, request, worker.running, timeout=seconds)
         except TimeoutError:
             await self._end(worker)
             raise TimeLimitError(
                 f"time limit of {seconds:g} s exceeded; worker process {worker.pid} was ended",
                 -signal.SIGKILL,
             ) from None
+        finally:
+            worker.running = None
         return ShardResponse.model_validate_json(answer)
+
+    def ask_yield(self, name: str) -> bool:
+        """Ask the shard that a worker has now to stop before its next quantum; returns at once.
+
+        Its `run` or `run_quanta` returns a response that has ``yielded`` set, unless nothing was left to be
+        run.  Only that shard hears of it, however late the request reaches the worker.
+
+        Parameters
+        ----------
+        name
+            The worker's name.
+
+        Returns
+        -------
+        asked
+            `False` if nobody was asked: the worker is gone, or nothing has been sent to it.
+        """
+        worker = self._workers.get(name)
+        if worker is None or worker.running is None:
+            return False
+        self._spawn(self._ask_yield(worker, worker.running))
+        return True
+
+    async def _ask_yield(self, worker: WorkerProcess, call: int) -> None:
+        try:
+            await worker.call("ask_yield", call, timeout=_ASK_SECONDS)
+        except (WorkerLostError, TimeoutError) as err:
+            _LOG.debug("Worker %s could not be asked to yield: %s", worker.name, err)
 
     async def end(self, name: str) -> None:
         """End a worker process, and what it runs; it is replaced.  Returns when it is known to be dead."""

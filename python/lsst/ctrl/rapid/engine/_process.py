@@ -53,6 +53,8 @@ class WorkerProcess:
         Where it is, known once it is warm.
     lost
         Done when it is gone.
+    running
+        Number of the call that runs a shard there; `None` if there is none.
     """
 
     def __init__(self, name: str, address: str, exited: asyncio.Future[int] | None) -> None:
@@ -63,8 +65,9 @@ class WorkerProcess:
         self.pid: int | None = None
         self.host = ""
         self.lost: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self.running: int | None = None
 
-    async def call(self, method: str, *args: bytes, timeout: float) -> bytes:  # noqa: ASYNC109
+    async def call(self, method: str, *args: bytes | int, timeout: float) -> bytes:  # noqa: ASYNC109
         """Call the actor, raced against the loss of its process and a deadline."""
         call: asyncio.Future[bytes] = asyncio.ensure_future(_awaited(getattr(self.actor, method)(*args)))
         both: list[asyncio.Future[Any]] = [call, self.lost]

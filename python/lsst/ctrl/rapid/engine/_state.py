@@ -7,7 +7,7 @@ __all__ = ("WorkerSetup",)
 import dataclasses
 import logging
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from uuid import UUID
 
 from lsst.daf.butler import (
@@ -22,7 +22,7 @@ from lsst.daf.butler.datastore.record_data import DatastoreRecordData
 from lsst.daf.butler.datastores.fileDatastore import FileDatastore
 from lsst.pipe.base import TaskFactory
 
-from ..datastore import LocalWriter, add_files, open_datastore
+from ..datastore import LocalWriter, add_files, open_datastore, write_as_scratch
 from ..plan import (
     CompiledPipeline,
     DatasetMessage,
@@ -32,6 +32,7 @@ from ..plan import (
     ShardInputs,
     describe_quanta,
     instantiate,
+    read_identities,
     records_from_json,
     records_from_message,
     records_to_message,
@@ -61,6 +62,8 @@ class WorkerSetup:
         Names of the dataset types whose objects no task modifies.
     cache_bytes
         Memory for calibrations, bytes.
+    scratch
+        Names of the dataset types that are written where nothing is registered.
     """
 
     repository: str
@@ -68,6 +71,32 @@ class WorkerSetup:
     static_records: tuple[str, ...]
     shared: frozenset[str]
     cache_bytes: float
+    scratch: frozenset[str] = frozenset()
+
+
+@dataclasses.dataclass(frozen=True)
+class _Work:
+    """Quanta to run.
+
+    Attributes
+    ----------
+    pipeline
+        Name of their pipeline.
+    planned
+        The quanta, in their order.
+    cached
+        Names of the dataset types whose objects are kept.
+    before
+        How an attempt at them yielded.
+    asked
+        Whether they have been asked to stop.
+    """
+
+    pipeline: str
+    planned: Sequence[PlannedQuantum]
+    cached: frozenset[str]
+    before: ShardResponse | None
+    asked: Callable[[], bool]
 
 
 class WorkerState:
@@ -92,6 +121,8 @@ class WorkerState:
         config = ButlerConfig(setup.repository)
         self._datastore = open_datastore(config, universe)
         self._datastore._set_trust_mode(True)  # noqa: SLF001 -- what QuantumBackedButler.initialize does
+        types = {name: found for known in self._dataset_types.values() for name, found in known.items()}
+        write_as_scratch(self._datastore, (types[name] for name in setup.scratch))
         self._writer = LocalWriter(self._datastore)
         self._storage_classes = StorageClassFactory()
         self._storage_classes.addFromConfig(config)
@@ -104,7 +135,7 @@ class WorkerState:
             for node in pipeline.graph.dataset_types.values():
                 _import_what_is_used(node.dataset_type, self._datastore, self._storage_classes)
 
-    def run(self, request: ShardRequest, started: float) -> ShardResponse:
+    def run(self, request: ShardRequest, started: float, asked: Callable[[], bool]) -> ShardResponse:
         """Make a shard's quanta and run them.
 
         Parameters
@@ -113,6 +144,8 @@ class WorkerState:
             The shard.
         started
             When it reached this worker, UNIX seconds.
+        asked
+            Whether it has been asked to stop.
         """
         new_records = records_from_json(request.dimension_records, self._records.universe)
         self._records.add(new_records)
@@ -125,7 +158,8 @@ class WorkerState:
                 )
             step = self._pipelines[request.pipeline].step(request.step)
             cached = frozenset(step.reads(InputKind.CALIBRATION))
-            response = self._run(request.pipeline, planned, cached, temporary, started)
+            what = _Work(request.pipeline, planned, cached, request.before, asked)
+            response = self._run(what, temporary, started)
             update = {"planned_by": "memory", "planned": describe_quanta(planned)}
             if not planned:
                 update["reason"] = NO_QUANTA
@@ -134,7 +168,7 @@ class WorkerState:
             self._forget(temporary)
             self._records.discard(new_records)
 
-    def run_quanta(self, request: QuantaRequest, started: float) -> ShardResponse:
+    def run_quanta(self, request: QuantaRequest, started: float, asked: Callable[[], bool]) -> ShardResponse:
         """Run quanta that were planned elsewhere.
 
         Parameters
@@ -143,6 +177,8 @@ class WorkerState:
             The quanta.
         started
             When they reached this worker, UNIX seconds.
+        asked
+            Whether they have been asked to stop.
         """
         temporary: list[DatasetRef] = []
         # Every input that exists comes with its record; a file without one is left from a process that died.
@@ -150,13 +186,9 @@ class WorkerState:
         try:
             planned = self._take(request, temporary)
             cached = self._calibrations[request.pipeline]
+            what = _Work(request.pipeline, planned, cached, request.before, asked)
             return self._run(
-                request.pipeline,
-                planned,
-                cached,
-                temporary,
-                started,
-                raise_on_partial_outputs=request.raise_on_partial_outputs,
+                what, temporary, started, raise_on_partial_outputs=request.raise_on_partial_outputs
             )
         finally:
             self._datastore._set_trust_mode(True)  # noqa: SLF001
@@ -177,7 +209,10 @@ class WorkerState:
         if unregistered:
             records = DatastoreRecordData.merge_mappings(records, self._add_raws(unregistered))
         inputs = ShardInputs(refs, records, request.detectors)
-        planned = instantiate(pipeline.graph, step, request.shard, request.run, inputs, self._records)
+        identities = None if request.before is None else read_identities(request.before.planned)
+        planned = instantiate(
+            pipeline.graph, step, request.shard, request.run, inputs, self._records, identities
+        )
         return planned if planned or any(refs.values()) else None
 
     def _take(self, request: QuantaRequest, temporary: list[DatasetRef]) -> list[PlannedQuantum]:
@@ -203,15 +238,17 @@ class WorkerState:
 
     def _run(
         self,
-        pipeline: str,
-        planned: Sequence[PlannedQuantum],
-        cached: frozenset[str],
+        work: _Work,
         temporary: list[DatasetRef],
         started: float,
         *,
         raise_on_partial_outputs: bool = True,
     ) -> ShardResponse:
         """Run quanta whose inputs the datastore knows; what they wrote is added to ``temporary``."""
+        planned = work.planned
+        before = work.before or ShardResponse(ok=True, started=started, finished=started)
+        earlier = self._recall(work, before)
+        temporary += earlier
         butler = ShardButler(
             {ref.id for ref in all_refs(p.quantum.inputs.values() for p in planned)}
             | {ref.id for p in planned for ref in p.quantum.initInputs.values()},
@@ -219,27 +256,45 @@ class WorkerState:
             self._records.universe,
             self._datastore,
             self._storage_classes,
-            self._dataset_types[pipeline],
-            cached=cached,
+            self._dataset_types[work.pipeline],
+            cached=work.cached,
             shared=self._shared,
             cache=self._cache,
             writer=self._writer,
         )
         executed = execute_quanta(
-            planned, butler, self._task_factory, raise_on_partial_outputs=raise_on_partial_outputs
+            planned,
+            butler,
+            self._task_factory,
+            ended=before.reports,
+            asked=work.asked,
+            raise_on_partial_outputs=raise_on_partial_outputs,
         )
-        written = butler.written
-        temporary += written
+        temporary += butler.written
+        written = [*earlier, *butler.written]
+        reason = before.reason or executed.reason
         return ShardResponse(
-            ok=not executed.reason,
-            reason=executed.reason,
-            started=started,
+            ok=not reason,
+            reason=reason,
+            yielded=executed.yielded,
+            started=before.started,
             finished=time.time(),
-            quanta=executed.times,
-            reports=executed.reports,
+            quanta=(*before.quanta, *executed.times),
+            reports=(*before.reports, *executed.reports),
             outputs=tuple(DatasetMessage.of(ref) for ref in written),
             datastore_records=records_to_message(self._datastore.export_records(written)),
         )
+
+    def _recall(self, work: _Work, before: ShardResponse) -> list[DatasetRef]:
+        """Have the datastore know what an attempt that yielded has written, and return it."""
+        ended = [report.quantumId for report in before.reports]
+        if ended != [quantum.id for quantum in work.planned[: len(ended)]]:
+            raise RuntimeError("These are not the quanta of the attempt that yielded.")
+        there = {output.id for output in before.outputs}
+        self._datastore.import_records(records_from_message(before.datastore_records))
+        outputs = all_refs(quantum.quantum.outputs.values() for quantum in work.planned)
+        dataset_types = self._dataset_types[work.pipeline]
+        return [registered(ref, dataset_types) for ref in outputs if ref.id in there]
 
     def _import_records(self, ids: Iterable[UUID], records: Mapping[str, DatastoreRecordData]) -> None:
         """Tell the datastore where the inputs are; calibrations stay known, so that they are told once."""

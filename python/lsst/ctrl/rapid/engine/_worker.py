@@ -41,6 +41,7 @@ class ShardActor:
         self._setup = setup
         self._state: WorkerState | None = None
         self._shards = 0
+        self._asked: int | None = None
 
     def warm(self) -> bytes:
         """Build the state: imports, datastore, plans.
@@ -71,28 +72,48 @@ class ShardActor:
         )
         return answer.model_dump_json().encode()
 
-    def run(self, request: bytes) -> bytes:
+    async def ask_yield(self, call: int) -> bytes:
+        """Have a call end before its next quantum; Dask runs this beside it.
+
+        Parameters
+        ----------
+        call
+            The call's number.  If it has ended already, nobody else is stopped for it.
+        """
+        self._asked = call
+        return b""
+
+    def run(self, request: bytes, call: int = 0) -> bytes:
         """Run a shard.
 
         Parameters
         ----------
         request
             A `ShardRequest`, serialised.
+        call
+            The call's number, for `ask_yield`.
 
         Returns
         -------
         answer
             A `ShardResponse`, serialised.  What was written before a failure is in it.
         """
-        return self._answer(lambda state, at: state.run(ShardRequest.model_validate_json(request), at))
 
-    def run_quanta(self, request: bytes) -> bytes:
+        def take(state: WorkerState, at: float) -> ShardResponse:
+            shard = ShardRequest.model_validate_json(request)
+            return state.run(shard, at, lambda: self._asked == call)
+
+        return self._answer(take)
+
+    def run_quanta(self, request: bytes, call: int = 0) -> bytes:
         """Run quanta that were planned elsewhere.
 
         Parameters
         ----------
         request
             A `QuantaRequest`, pickled.
+        call
+            The call's number, for `ask_yield`.
 
         Returns
         -------
@@ -102,7 +123,7 @@ class ShardActor:
 
         def take(state: WorkerState, at: float) -> ShardResponse:
             quanta: QuantaRequest = pickle.loads(request)  # noqa: S301 -- made by the head of this very run
-            return state.run_quanta(quanta, at)
+            return state.run_quanta(quanta, at, lambda: self._asked == call)
 
         return self._answer(take)
 

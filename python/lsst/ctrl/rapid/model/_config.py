@@ -54,6 +54,8 @@ class RapidFile(Model):
     """Dataset types that are copied to the published folder for people."""
     shared: tuple[str, ...] = ()
     """Dataset types that no task modifies: handed out without copying."""
+    scratch: tuple[str, ...] = ()
+    """Dataset types that nobody keeps: never registered, deleted when no step reads them any more."""
     gather_timeout: float = pydantic.Field(default=120.0, gt=0)
     """Seconds from an exposure's first ended detector until those that have ended are gathered in part."""
     gather_deadline: float = pydantic.Field(default=120.0, gt=0)

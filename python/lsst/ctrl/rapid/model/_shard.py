@@ -125,4 +125,6 @@ class OutcomeRecord(Model):
     """The quanta that were planned: a list of upstream's `PredictedQuantumDatasetsModel` as JSON."""
     repeat: str = ""
     """The command that repeats a failed shard with plain ``pipetask``."""
+    scratch: str = ""
+    """What it left unregistered for later steps, as JSON, so that a restart finds it."""
     times: Times

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-__all__ = ("PlannedQuantum", "ShardInputs", "instantiate")
+__all__ = ("Identities", "PlannedQuantum", "ShardInputs", "instantiate")
 
 import dataclasses
 from collections.abc import Iterable, Mapping, Sequence
 from uuid import UUID
 
-from lsst.daf.butler import DatasetRef, DatasetType, NamedKeyDict, Quantum
+from lsst.daf.butler import DataCoordinate, DatasetRef, DatasetType, NamedKeyDict, Quantum
 from lsst.daf.butler._rubin import generate_uuidv7
 from lsst.daf.butler.datastore.record_data import DatastoreRecordData
 from lsst.pipe.base import NoWorkFound
@@ -44,6 +44,22 @@ class ShardInputs:
 
 
 @dataclasses.dataclass(frozen=True)
+class Identities:
+    """Who quanta and their outputs are, so that the same ones can be made again.
+
+    Attributes
+    ----------
+    quanta
+        IDs of quanta, by the task's label and the data ID's full values.
+    outputs
+        IDs of what they write, by the dataset type's name and the data ID's full values.
+    """
+
+    quanta: Mapping[tuple[str, Key], UUID]
+    outputs: Mapping[tuple[str, Key], UUID]
+
+
+@dataclasses.dataclass(frozen=True)
 class PlannedQuantum:
     """A quantum to run.
 
@@ -63,7 +79,13 @@ class PlannedQuantum:
 
 
 def instantiate(
-    graph: PipelineGraph, step: Step, shard: Shard, run: str, inputs: ShardInputs, records: RecordStore
+    graph: PipelineGraph,
+    step: Step,
+    shard: Shard,
+    run: str,
+    inputs: ShardInputs,
+    records: RecordStore,
+    identities: Identities | None = None,
 ) -> list[PlannedQuantum]:
     """Make a shard's quanta, in the order in which they must run.
 
@@ -81,6 +103,8 @@ def instantiate(
         What is there already.
     records
         Dimension records of the shard's data ID and of its inputs.
+    identities
+        Those of the same shard's quanta when they were made before; what is not among them is new.
 
     Returns
     -------
@@ -94,7 +118,7 @@ def instantiate(
     LookupError
         If a dimension record is missing, or a visit is needed and none is defined.
     """
-    known = _Known(graph, inputs.refs, records)
+    known = _Known(graph, inputs.refs, records, identities or _NEW)
     scopes: dict[str, Scope] = {}
     for part in step.parts:
         scope = Scope.of(part, shard, inputs.refs, records, inputs.detectors)
@@ -123,19 +147,29 @@ def instantiate(
                 outputs=helper.outputs,
                 datastore_records=_subset(inputs.records, helper.inputs.values()),
             )
-            planned.append(PlannedQuantum(generate_uuidv7(), node, quantum))
+            planned.append(PlannedQuantum(known.quantum_id(node, data_id), node, quantum))
     return planned
+
+
+_NEW = Identities({}, {})
 
 
 class _Known:
     """Datasets that are there or will be made, by type and data ID."""
 
-    def __init__(self, graph: PipelineGraph, refs: _RefsByType, records: RecordStore) -> None:
+    def __init__(
+        self, graph: PipelineGraph, refs: _RefsByType, records: RecordStore, identities: Identities
+    ) -> None:
         self._graph = graph
+        self._identities = identities
         self.data_ids = DataIds(records)
         self._refs: dict[str, dict[Key, DatasetRef]] = {
             name: {ref.dataId.required_values: ref for ref in found} for name, found in refs.items()
         }
+
+    def quantum_id(self, node: TaskNode, data_id: DataCoordinate) -> UUID:
+        """Return a quantum's ID."""
+        return self._identities.quanta.get((node.label, data_id.full_values)) or generate_uuidv7()
 
     def inputs(self, node: TaskNode, rows: Scope) -> NamedKeyDict[DatasetType, Sequence[DatasetRef]]:
         """Return a quantum's inputs as declared: components and storage classes adapted, sorted."""
@@ -158,9 +192,11 @@ class _Known:
         outputs: NamedKeyDict[DatasetType, Sequence[DatasetRef]] = NamedKeyDict()
         for edge in node.iter_all_outputs():
             dataset_type = self._graph.dataset_types[edge.parent_dataset_type_name].dataset_type
+            dimensions, ids = dataset_type.dimensions, self._identities.outputs
+            data_ids = (self.data_ids.expand(dimensions, key) for key in rows.keys(dimensions))
             refs = sorted(
-                DatasetRef(dataset_type, self.data_ids.expand(dataset_type.dimensions, key), run=run)
-                for key in rows.keys(dataset_type.dimensions)
+                DatasetRef(dataset_type, found, run=run, id=ids.get((dataset_type.name, found.full_values)))
+                for found in data_ids
             )
             outputs[edge.adapt_dataset_type(dataset_type)] = [edge.adapt_dataset_ref(ref) for ref in refs]
         return outputs

@@ -17,6 +17,7 @@ from lsst.daf.butler import (
 from lsst.daf.butler.registry import MissingCollectionError
 
 from ..conductor import InstrumentPatterns, PatternDetector
+from ..datastore import ScratchFolder
 from ..ingest import Raw, default_inputs, open_raw, registered_instruments
 from ..model import InputError, Policy, RapidFile, load_rapid_file
 from ..plan import (
@@ -30,7 +31,9 @@ from ..plan import (
 from ._detectors import pattern_detectors
 from ._ended import EndedBefore
 from ._inputs import CalibrationTable
+from ._leftovers import remove_leftovers
 from ._policy import patterns_of_run, run_limits
+from ._scratch import scratch_types
 from ._settings import RunSettings
 
 _LOG = logging.getLogger(__name__)
@@ -66,6 +69,8 @@ class CompiledRun:
         What is processed of each exposure at the beginning, and what comes first.
     patterns
         The patterns of each instrument under that policy.
+    scratch
+        Names of the dataset types that are never registered.
     """
 
     butler: Butler
@@ -80,6 +85,7 @@ class CompiledRun:
     limits: Mapping[str, frozenset[int]]
     policy: Policy
     patterns: Mapping[str, InstrumentPatterns]
+    scratch: frozenset[str]
 
     @property
     def expected(self) -> Mapping[str, frozenset[int]]:
@@ -108,7 +114,18 @@ class CompiledRun:
 
     def ended_before(self, output: str) -> EndedBefore:
         """Return what finds the shards that have an outcome in the repository."""
-        return EndedBefore(self.butler, self.instruments, list(self.pipelines.values()), output)
+        pipelines = list(self.pipelines.values())
+        return EndedBefore(self.butler, self.instruments, pipelines, output, self.scratch)
+
+    def scratch_folder(self, output: str) -> ScratchFolder:
+        """Return where the scratch files below an output chain are."""
+        return ScratchFolder(self.butler._datastore, output)  # noqa: SLF001 -- it has no public name
+
+    def remove_leftovers(self, output: str) -> None:
+        """Remove the scratch files that an earlier run left and nobody is going to read."""
+        remove_leftovers(
+            self.butler, self.scratch_folder(output), output, self.pipelines.values(), self.scratch
+        )
 
 
 def compile_run(settings: RunSettings) -> CompiledRun:
@@ -137,13 +154,14 @@ def compile_run(settings: RunSettings) -> CompiledRun:
     except MissingCollectionError as err:
         raise InputError(f"{settings.repository}: -i/--input: {err}") from None
     rapid = load_rapid_file(settings.pipeline)
+    source = f"{settings.pipeline.stem}.rapid.yaml"
     choices = []
     for choice in rapid.pipelines:
         pipeline = PipelineSource(settings.pipeline.parent / choice.pipeline, settings.labels)
-        source = f"{settings.pipeline.stem}.rapid.yaml"
         choices.append(
             (Selector(choice.where, butler.dimensions, source), compile_pipeline(pipeline, butler))
         )
+    scratch = scratch_types(rapid, [pipeline for _, pipeline in choices], settings.labels, source)
     _check_output(butler, settings.output)
     _check_transfer(settings, [pipeline for _, pipeline in choices])
     _check_init_inputs(butler, inputs, [pipeline for _, pipeline in choices])
@@ -174,6 +192,7 @@ def compile_run(settings: RunSettings) -> CompiledRun:
         limits=limits,
         policy=policy,
         patterns=patterns_of_run(policy, rapid, pipelines, detectors, limits),
+        scratch=scratch,
     )
 
 

@@ -31,7 +31,8 @@ from ..control import (
     WorkersLine,
 )
 from ..model import InputError, Shard, SiteFile, load_site_file
-from ._flow import Parts, ShardFlow
+from ._flow import ShardFlow
+from ._parts import Parts
 from ._settings import RunSettings
 from ._status import ExposureStatus, Status
 

@@ -8,7 +8,7 @@ import dataclasses
 import datetime
 import re
 from collections import OrderedDict, defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 
 from lsst.daf.butler import (
     Butler,
@@ -16,6 +16,7 @@ from lsst.daf.butler import (
     DatasetRef,
 )
 
+from ..commit import outcome_dataset_type
 from ..ingest import Raw
 from ..model import Shard, ShardKey
 from ..plan import (
@@ -30,6 +31,7 @@ from ..plan import (
     split_records,
 )
 from ._inputs import merge_records
+from ._leftovers import read_scratch
 from ._outcomes import kinds_of, read_outcomes
 
 _EXPOSURES_KEPT = 256
@@ -128,6 +130,8 @@ class EndedBefore:
         The pipelines of the run.
     output
         The chain below which the RUNs are.
+    scratch
+        Names of the dataset types that are not registered: outcomes tell where their files are.
 
     Notes
     -----
@@ -144,9 +148,14 @@ class EndedBefore:
     """
 
     def __init__(
-        self, butler: Butler, instruments: Sequence[str], pipelines: Sequence[CompiledPipeline], output: str
+        self,
+        butler: Butler,
+        instruments: Sequence[str],
+        pipelines: Sequence[CompiledPipeline],
+        output: str,
+        scratch: Set[str] = frozenset(),
     ) -> None:
-        self._pipelines, self._output = list(pipelines), output
+        self._pipelines, self._output, self._scratch = list(pipelines), output, scratch
         self._kinds = kinds_of(pipelines)
         self._has_groups = any(step.per_group for step, _ in self._kinds)
         self._runs: defaultdict[int, dict[str, None]] = defaultdict(dict)
@@ -297,13 +306,29 @@ class EndedBefore:
         by_detector: defaultdict[int | None, list[DatasetRef]] = defaultdict(list)
         for ref in refs:
             by_detector[int(ref.dataId["detector"]) if "detector" in ref.dataId else None].append(ref)
-        return {
+        made = {
             detector: (
                 [DatasetMessage.of(ref) for ref in found],
                 merge_records(split.get(ref.id, {}) for ref in found),
             )
             for detector, found in by_detector.items()
         }
+        return {**made, **self._read_scratch(butler, shard, run, name)} if name in self._scratch else made
+
+    def _read_scratch(self, butler: Butler, shard: Shard, run: str, name: str) -> Made:
+        """Find the files of a scratch dataset type of a shard's exposure or group."""
+        step = next(step for step, _ in self._kinds if _is_of(step, shard))
+        of = {key: value for key, value in shard.data_id.items() if key != "detector"}
+        outcome = outcome_dataset_type(step).name
+        refs = butler.query_datasets(outcome, run, data_id=of, find_first=False, limit=None, explain=False)
+        found: dict[int | None, tuple[Sequence[DatasetMessage], RecordsMessage]] = {}
+        for ref, record in read_scratch(butler, refs).items():
+            outputs = [output for output in record.outputs if output.dataset_type == name]
+            split = split_records(record.datastore_records)
+            detector = int(ref.dataId["detector"]) if step.per_detector else None
+            if outputs:
+                found[detector] = outputs, merge_records(split.get(output.id, {}) for output in outputs)
+        return found
 
 
 def still_read(pipeline: CompiledPipeline, made_by: Step, ended: Ended, raw: Raw) -> list[str]:
@@ -338,6 +363,12 @@ def _shard(pipeline: CompiledPipeline, step: Step, raw: Raw) -> Shard:
     detector = raw.detector if step.per_detector else None
     group = raw.group if step.per_group else None
     return Shard(pipeline.name, step.label, raw.instrument, raw.exposure, detector, group)
+
+
+def _is_of(step: Step, shard: Shard) -> bool:
+    """Tell whether a shard's outcome is of the kind of a step's."""
+    kind = step.label, step.per_detector, step.per_group
+    return kind == (shard.step, shard.detector is not None, shard.group is not None)
 
 
 def _of_exposures(pipeline: CompiledPipeline) -> list[Step]:

@@ -22,11 +22,13 @@ from ..engine import WorkerPool
 from ..ingest import Ingestor, RegisteredRaw
 from ..model import Arrival, InputError, Report, observing_day
 from ..monitor import write_report
+from ._calls import ShardCalls
 from ._compiled import CompiledRun, compile_run
 from ._control import ExecutorControl, taking_orders
 from ._ended import EndedBefore
-from ._flow import PUBLISH, Parts, ShardFlow
+from ._flow import PUBLISH, ShardFlow
 from ._intake import Intake
+from ._parts import Parts
 from ._planning import HeadPlanner
 from ._settings import RunSettings
 from ._sources import Selection, Sources, select_raws
@@ -129,6 +131,7 @@ class Executor:
                     ended.days,
                     settings.output,
                 )
+            await self._loop.run_in_executor(registry, compiled.remove_leftovers, settings.output)
             selection = (
                 await self._loop.run_in_executor(registry, select_raws, settings, compiled, ended)
                 if settings.data_query
@@ -146,9 +149,10 @@ class Executor:
                 ) from err
             planner = HeadPlanner(compiled, registry)
             parts = self._parts = make_parts(settings, compiled, committer, ended, planner, self._started)
+            stack.callback(parts.scratch.close)
             if self._stopping:
                 parts.conductor.drain()
-            self._flow = ShardFlow(parts, pool, self._spawn)
+            self._flow = ShardFlow(parts, ShardCalls(parts, pool), self._spawn)
             ingestor = Ingestor(compiled.raw, own_records(compiled))
             self._intake = Intake(parts, self._flow, ingestor, reading, registry)
             self._phase = "stopping" if self._stopping else _WARMING

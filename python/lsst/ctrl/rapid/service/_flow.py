@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-__all__ = ("Parts", "ShardFlow")
+__all__ = ("ShardFlow",)
 
 import asyncio
 import contextlib
-import dataclasses
 import logging
 import statistics
 import time
@@ -15,47 +14,21 @@ from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from ..commit import Committed, Ledger, RawItem, RemoveItem, RunItem, ShardItem
-from ..conductor import Conductor, Dispatch, Drop, Give, Replace, Yield
-from ..engine import NO_QUANTA, ShardRequest, ShardResponse, WorkerLostError, WorkerPool
+from ..commit import Committed, RawItem, RemoveItem, RunItem, ShardItem
+from ..conductor import Dispatch, Drop, Give, Replace, Yield
+from ..engine import ShardResponse, WorkerLostError
 from ..ingest import Raw
 from ..model import Outcome, OutcomeRecord, Shard, ShardKey, ShardReport, Times
-from ..monitor import RunRecord
-from ..plan import CalibrationError, Planner, Step
-from ..publish import FolderPublisher
-from ._board import Board
-from ._compiled import CompiledRun
-from ._ended import EndedBefore
-from ._live_policy import LivePolicy
-from ._outbox import Outbox
-from ._planning import HeadPlan, HeadPlanner
+from ..plan import CalibrationError
+from ._calls import ShardCalls
+from ._parts import Parts
 from ._repeat import repeat_command
-from ._requests import Requests
-from ._settings import RunSettings
 from ._tally import Tally
 
 _LOG = logging.getLogger(__name__)
 
 PUBLISH = "publish"
 """Name of the tasks that publish."""
-
-
-@dataclasses.dataclass(frozen=True)
-class Parts:
-    """The parts that a run is wired of."""
-
-    settings: RunSettings
-    compiled: CompiledRun
-    requests: Requests
-    conductor: Conductor
-    policy: LivePolicy
-    record: RunRecord
-    board: Board
-    ledger: Ledger
-    publisher: FolderPublisher
-    outbox: Outbox
-    ended_before: EndedBefore
-    planner: HeadPlanner
 
 
 class ShardFlow:
@@ -65,8 +38,8 @@ class ShardFlow:
     ----------
     parts
         The parts of the run.
-    pool
-        The workers.
+    calls
+        Has shards run.
     spawn
         Starts a task in the event loop, with a name.
 
@@ -79,14 +52,13 @@ class ShardFlow:
     def __init__(
         self,
         parts: Parts,
-        pool: WorkerPool,
+        calls: ShardCalls,
         spawn: Callable[[Coroutine[Any, Any, None], str | None], None],
     ) -> None:
         self._parts = parts
-        self._pool = pool
         self._spawn = spawn
+        self._calls = calls
         self._times: dict[Shard, Times] = {}
-        self._planned: dict[Shard, HeadPlan] = {}
         self._overheads: deque[float] = deque(maxlen=500)
         self._shed_of: tuple[str, int] | None = None
         self.last_activity = time.monotonic()
@@ -135,7 +107,7 @@ class ShardFlow:
                 case Drop():
                     self._times.pop(decision.shard, None)
                 case Yield():
-                    pass
+                    self._calls.ask_to_yield(decision)
         # What waits because of a pause does not wait because of us.
         paused = self._parts.conductor.paused
         free = 0 if paused else self._parts.conductor.free_workers
@@ -146,9 +118,10 @@ class ShardFlow:
     def _give_up(self, decision: Give) -> None:
         """End a shard that was lost too often, or that cannot run; what was lost is described from here."""
         shard, planned = decision.shard, ""
-        if decision.attempt:
+        kept = self._calls.kept(shard)
+        if decision.attempt and kept is None:
             parts = self._parts
-            if (plan := self._planned.get(shard)) is not None:
+            if (plan := self._calls.plan_of(shard)) is not None:
                 planned = plan.described
             else:
                 with contextlib.suppress(CalibrationError, LookupError):
@@ -156,6 +129,9 @@ class ShardFlow:
                     planned = parts.planner.describe(request)
         now = time.time()
         response = ShardResponse(ok=False, reason=decision.reason, planned=planned, started=now, finished=now)
+        if kept is not None:
+            update = {"ok": False, "yielded": False, "reason": decision.reason}
+            response = kept.model_copy(update=update)
         self._end(shard, Outcome.FAILED, decision.reason, decision.attempt, response=response)
 
     def shed(self, shard: Shard, raw: Raw, reason: str) -> None:
@@ -173,25 +149,26 @@ class ShardFlow:
 
     async def _run(self, dispatch: Dispatch) -> None:
         parts, shard = self._parts, dispatch.shard
-        step = parts.compiled.pipelines[shard.pipeline].step(shard.step)
         if shard.detector is None and dispatch.attempt == 1:
             self._note_gather(dispatch)
         now = time.time()
-        self._times[shard] = self._times[shard].model_copy(update={"dispatched": now})
+        if not self._calls.goes_on(shard):
+            self._times[shard] = self._times[shard].model_copy(update={"dispatched": now})
         try:
-            while (run := await parts.requests.wait_for_run(shard)) is not None:
-                parts.outbox.submit(run)
-            request = parts.requests.make(shard, dispatch.detectors)
-            response = await self._call(dispatch, request, step)
+            response = await self._calls.run(dispatch)
         except WorkerLostError as err:
             _LOG.warning("%s: attempt %d was lost: %s.", shard, dispatch.attempt, err)
             now = time.time()
+            self._calls.lost(shard)
             self.ready(parts.conductor.lost(shard, str(err), now), now)
             self.act()
             return
         except (CalibrationError, LookupError) as err:
             response = ShardResponse(ok=False, reason=str(err), started=now, finished=time.time())
-        self._took(dispatch, response)
+        if response.yielded:
+            self._yielded(dispatch, response)
+        else:
+            self._took(dispatch, response)
 
     def _note_gather(self, dispatch: Dispatch) -> None:
         """Say what a gather that begins goes without."""
@@ -217,24 +194,6 @@ class ShardFlow:
         parts.requests.products.forget_gathers(decision.instrument, decision.exposure, run.run)
         parts.outbox.submit(RemoveItem(decision.shards, run))
 
-    async def _call(self, dispatch: Dispatch, request: ShardRequest, step: Step) -> ShardResponse:
-        """Have a shard planned, where its worker cannot do it, and run."""
-        limit = self._parts.settings.quantum_timeout * len(step.tasks)
-        if step.planner is Planner.MEMORY:
-            return await self._pool.run(dispatch.worker, request, limit)
-        started = time.time()
-        try:
-            plan = await self._parts.planner.plan(request)
-        except Exception as err:  # noqa: BLE001 -- whatever upstream's builder says is the shard's reason
-            reason = f"it could not be planned: {type(err).__name__}: {err}"
-            return ShardResponse(ok=False, reason=reason, started=started, finished=time.time())
-        self._planned[dispatch.shard] = plan
-        done = {"planned_by": str(step.planner), "planned": plan.described}
-        if not plan.request.quanta:
-            return ShardResponse(ok=True, reason=NO_QUANTA, started=started, finished=time.time(), **done)
-        response = await self._pool.run_quanta(dispatch.worker, plan.request, limit)
-        return response.model_copy(update=done)
-
     def _took(self, dispatch: Dispatch, response: ShardResponse) -> None:
         """Take in how a shard ended on its worker."""
         parts, shard = self._parts, dispatch.shard
@@ -248,8 +207,17 @@ class ShardFlow:
         if (overhead := parts.record.overhead(times)) is not None and shard.detector is not None:
             self._overheads.append(overhead.overhead_ms)
         now = time.time()
-        seconds = response.finished - response.started
+        # What it has run, without a time in which it had yielded its worker.
+        seconds = sum(quantum.end - quantum.start for quantum in response.quanta)
         self.ready(parts.conductor.ended(shard, failed=not response.ok, now=now, seconds=seconds), now)
+        self.act()
+
+    def _yielded(self, dispatch: Dispatch, response: ShardResponse) -> None:
+        """Take in that a shard has stopped as it was asked to: its worker is free, and it is not ended."""
+        shard, ended = dispatch.shard, len(response.reports)
+        _LOG.info("%s yielded worker %s after %d quanta.", shard, dispatch.worker, ended)
+        self._calls.yielded(shard, response)
+        self._parts.conductor.yielded(shard)
         self.act()
 
     def _end(
@@ -268,10 +236,14 @@ class ShardFlow:
         repeat = ""
         if outcome is Outcome.FAILED:
             pipeline = parts.compiled.pipelines[shard.pipeline]
-            repeat = repeat_command(parts.settings, pipeline, shard, run.run, parts.compiled.inputs)
+            repeat = repeat_command(
+                parts.settings, pipeline, shard, run.run, parts.compiled.inputs, parts.compiled.scratch
+            )
         planned_by = None if response is None else response.planned_by
-        plan = self._planned.pop(shard, None)
+        plan = self._calls.plan_of(shard)
+        self._calls.forget(shard)
         records = parts.requests.records(shard)
+        told = parts.scratch.take(shard, response)
         report = ShardReport(
             pipeline=shard.pipeline,
             step=shard.step,
@@ -297,6 +269,7 @@ class ShardFlow:
             planned_by=planned_by,
             planned="" if response is None else response.planned,
             repeat=repeat,
+            scratch=told.scratch,
             times=times,
         )
         parts.outbox.submit(
@@ -305,8 +278,8 @@ class ShardFlow:
                 run=run,
                 records=records if plan is None else (*records, *plan.records),
                 outcome=ended,
-                outputs=() if response is None else response.outputs,
-                datastore_records={} if response is None else response.datastore_records,
+                outputs=told.outputs,
+                datastore_records=told.datastore_records,
                 replaces=parts.ended_before.shed.pop(shard.key, None),
                 was_shed=shard.key in self._shed_before,
                 supersedes=parts.requests.superseded_by(shard),
@@ -373,6 +346,11 @@ class ShardFlow:
         self.proceed(self._parts.conductor.committed(item.shard, now), now)
         if self._parts.conductor.is_finished(item.shard.instrument, item.shard.exposure):
             self._parts.outbox.release(item.shard.instrument, item.shard.exposure)
+        if not committed.error:  # else a restart does it again, and reads what it has read now
+            for settled in self._parts.conductor.settled(item.shard.instrument, item.shard.exposure):
+                released = self._parts.scratch.release(item.shard.instrument, settled)
+                if released and isinstance(settled, int):
+                    self._parts.conductor.seal(item.shard.instrument, settled)
         if committed.uris:
             self._spawn(self._publish(item, committed), PUBLISH)
 

@@ -21,7 +21,8 @@ from ..instruments import RefusedError
 from ..model import Arrival, DownSelected, Shard
 from ..plan import CompiledPipeline, is_away
 from ._ended import Ended, shards_of, still_read
-from ._flow import Parts, ShardFlow
+from ._flow import ShardFlow
+from ._parts import Parts
 
 _LOG = logging.getLogger(__name__)
 
@@ -250,6 +251,7 @@ class Intake:
             before.made[key] = await self._ask(lambda: read(parts.compiled.butler, shard, run, name))
         datasets, records = before.made[key].get(shard.detector, ((), {}))
         parts.requests.products.add(shard, datasets, records)
+        parts.scratch.adopt(shard, datasets, records)
 
     async def _ask[T](self, question: Callable[[], T]) -> T:
         """Ask the repository in its thread; waits while the registry is away."""

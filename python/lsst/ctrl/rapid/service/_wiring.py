@@ -16,11 +16,12 @@ from ..publish import FolderPublisher
 from ._board import Board
 from ._compiled import CompiledRun
 from ._ended import EndedBefore
-from ._flow import Parts
 from ._live_policy import LivePolicy
 from ._outbox import Outbox
+from ._parts import Parts
 from ._planning import HeadPlanner
 from ._requests import Requests
+from ._scratch import Scratch
 from ._settings import RunSettings
 
 
@@ -73,6 +74,9 @@ def make_parts(
         outbox=Outbox(committer),
         ended_before=ended,
         planner=planner,
+        scratch=Scratch(
+            compiled.scratch, compiled.pipelines.values(), compiled.scratch_folder(settings.output)
+        ),
     )
 
 
@@ -101,6 +105,7 @@ def worker_setup(settings: RunSettings, compiled: CompiledRun) -> WorkerSetup:
         static_records=tuple(record_to_json(record) for record in compiled.records.static()),
         shared=frozenset(compiled.rapid.shared),
         cache_bytes=1e6 * settings.calibration_cache_mb,
+        scratch=compiled.scratch,
     )
 
 
