@@ -185,6 +185,16 @@ def test_only_the_selected_detectors_are_waited_for(overloaded: Hand) -> None:
     assert hand.shards()[0] == Shard("summit", "gather", CAMERA, 4)
 
 
+def test_what_was_shed_is_not_run_when_its_outcome_is_registered(overloaded: Hand) -> None:
+    hand = overloaded
+    hand.raws(2, 0, 1, 2, 3)
+    hand.raws(3, 0, 1, 2, 3)
+    assert reduced(hand, 4)
+    hand.raw(4, 0)
+    assert list(hand.conductor.committed(isr(4, 2), hand.now)) == []
+    assert list(hand.conductor.raw_committed(CAMERA, 4, 2, hand.now)) == []
+
+
 def test_a_shard_whose_worker_died_goes_to_another_one(make_hand: Callable[..., Any]) -> None:
     hand = make_hand([ISR])
     hand.workers("w0", "w1")

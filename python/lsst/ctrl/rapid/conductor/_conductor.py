@@ -434,7 +434,8 @@ class Conductor:
         self, found: Progress, now: float, detectors: Sequence[int] | None = None
     ) -> list[Shard]:
         ready: list[Shard] = []
-        concerned = sorted(found.arrived) if detectors is None else detectors
+        # Also what was shed is committed, which never came to be worked on.
+        concerned = sorted(found.arrived if detectors is None else found.arrived.intersection(detectors))
         moved = True
         while moved:
             moved = isinstance(found, ExposureProgress) and self._begin_pass(found, now)
