@@ -27,7 +27,7 @@ with uncollected():
 
 _PRELOAD = ("lsst.ctrl.rapid.channels", "lsst.ctrl.rapid.engine")
 _POLL = 0.002
-_REGISTERED_TOGETHER = 64
+_REGISTERED_TOGETHER = 32
 FINISH = "finish"
 """The call that ends the executor; after it there is only ``register``."""
 

@@ -2,5 +2,6 @@
 
 from ._detectors import camera_detectors as camera_detectors
 from ._executor import *
+from ._feeding import Feeder as Feeder
 from ._settings import *
 from ._status import *

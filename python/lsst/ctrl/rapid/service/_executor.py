@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-__all__ = ("Executor", "Feeder")
+__all__ = ("Executor",)
 
 import asyncio
 import contextlib
 import logging
 import sys
 import time
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Coroutine
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -26,12 +26,13 @@ from ._calls import ShardCalls
 from ._compiled import CompiledRun, compile_run
 from ._control import ExecutorControl, taking_orders
 from ._ended import EndedBefore
+from ._feeding import Feeder, Feeding
 from ._flow import PUBLISH, ShardFlow
 from ._intake import Intake
 from ._parts import Parts
 from ._planning import HeadPlanner
 from ._settings import RunSettings
-from ._sources import Selection, Sources, select_raws
+from ._sources import Sources, select_raws
 from ._status import Status
 from ._wiring import make_parts, own_records, registrar_maker, worker_setup
 
@@ -41,17 +42,11 @@ _TICK_SECONDS = 0.25
 _SWITCH_SECONDS = 0.0005
 """How long a thread may hold the interpreter: the committer must not delay what leads to a dispatch."""
 
-_MOST_WAITING = 2000
-"""Raws of the past are told while fewer shards than this wait."""
 
 _WARMING = "warming the workers"
-
 _FEED = "feed"
 _CATCH_UP = "catch-up"
 """Names of the tasks that bring raws; a run that is drained ends them."""
-
-type Feeder = Callable[[], Awaitable[None]]
-"""Sends exposures once the workers are warm, and returns when all were sent."""
 
 
 class Executor:
@@ -77,10 +72,8 @@ class Executor:
         self._phase = "starting"
         self._arrivals: asyncio.Queue[Arrival | RegisteredRaw] = asyncio.Queue()
         self._reading_one = False
-        self._room = asyncio.Event()
-        self._room.set()
+        self._feeding = Feeding(self._arrivals)
         self._tasks: set[asyncio.Task[Any]] = set()
-        self._all_sent = False
         self._stopping = False
         self._warm: set[str] = set()
         self._unfit: set[str] = set()
@@ -166,9 +159,9 @@ class Executor:
             self._spawn(self._tick())
             self._spawn(self._refresh_calibrations())
             if self._feeder is not None:
-                self._spawn(self._feed(self._feeder, sources), _FEED)
+                self._spawn(self._feeding.feed(self._feeder, self._all_warm, sources), _FEED)
             if selection is not None:
-                self._spawn(self._feed_selection(selection, registry, parts), _FEED)
+                self._spawn(self._feeding.feed_selection(selection, parts, registry), _FEED)
             self._control.begin(parts, self._flow)
             await self._finished.wait()
             self._phase = "committing"
@@ -238,7 +231,7 @@ class Executor:
             on_arrival=self._arrived,
             on_registered=self._arrived,
             on_unreadable=self._unreadable,
-            has_room=self._room.is_set,
+            has_room=self._feeding.has_room,
         )
 
     def _make_committer(self, compiled: CompiledRun) -> Committer:
@@ -323,11 +316,7 @@ class Executor:
         while True:
             await asyncio.sleep(_TICK_SECONDS)
             now = time.time()
-            waiting = self._parts.conductor.ready + self._arrivals.qsize()
-            if waiting < _MOST_WAITING:
-                self._room.set()
-            else:
-                self._room.clear()
+            self._feeding.look(self._parts.conductor.ready + self._arrivals.qsize())
             ready = self._parts.conductor.tick(now)
             if ready:
                 self._flow.ready(ready, now)
@@ -361,20 +350,6 @@ class Executor:
         compiled = self._parts.compiled
         await self._loop.run_in_executor(self._registry, compiled.calibrations.refresh, compiled.butler)
 
-    async def _feed(self, feeder: Feeder, sources: Sources) -> None:
-        await self._all_warm.wait()
-        await feeder()
-        await asyncio.to_thread(sources.rescan)
-        self._all_sent = True
-
-    async def _feed_selection(self, selection: Selection, registry: ThreadPoolExecutor, parts: Parts) -> None:
-        for place, detectors in selection.detectors.items():
-            parts.conductor.expect(*place, detectors)
-            await self._room.wait()
-            for raw in await selection.read(place, parts.compiled, registry):
-                self._arrivals.put_nowait(raw)
-        self._all_sent = True
-
     async def catch_up(self, where: str) -> str:
         """Take registered raws in that have no outcome; returns what was found.
 
@@ -389,24 +364,13 @@ class Executor:
             If it is not valid, or selects nothing.
         """
         assert self._parts is not None, "Nobody asks before the parts are made."
-        parts, settings = self._parts, self._settings.model_copy(update={"data_query": where})
-        selection = await self._loop.run_in_executor(
-            self._registry, select_raws, settings, parts.compiled, parts.ended_before
-        )
-        self._spawn(self._feed_backlog(selection, parts), _CATCH_UP)
+        selection = await self._feeding.select(where, self._parts, self._registry)
+        self._spawn(self._feeding.catch_up(selection, self._parts, self._registry), _CATCH_UP)
         raws = sum(map(len, selection.detectors.values()))
         return (
             f"Looking through {raws} raw(s) of {len(selection.detectors)} exposure(s), newest first; those "
             "without an outcome are processed."
         )
-
-    async def _feed_backlog(self, selection: Selection, parts: Parts) -> None:
-        """Tell raws of the past, newest first, no faster than they are worked off."""
-        for place, detectors in selection.detectors.items():
-            await self._room.wait()
-            parts.conductor.expect_more(*place, detectors)
-            for raw in await selection.read(place, parts.compiled, self._registry):
-                self._arrivals.put_nowait(raw)
 
     def _apply(self, live: LiveSettings) -> None:
         """Take over what was changed.
@@ -430,7 +394,7 @@ class Executor:
             if task.get_name() in {_FEED, _CATCH_UP}:
                 task.cancel()
         await asyncio.to_thread(self._sources.stop)
-        self._all_sent = True
+        self._feeding.all_sent = True
 
     def _check_finished(self) -> None:
         """End the run when there is nothing left that it waits for."""
@@ -443,12 +407,13 @@ class Executor:
             return
         idle = self._settings.until_idle
         quiet = idle is not None and bool(self._warm) and time.monotonic() - self._flow.last_activity >= idle
-        if not (self._all_sent or (quiet and self._sources.caught_up)):
+        if not (self._feeding.all_sent or (quiet and self._sources.caught_up)):
             return
         if self._arrivals.qsize() or self._reading_one or not parts.conductor.idle or self._has(_CATCH_UP):
             return
         now = time.time()
-        if gathers := parts.conductor.close_gates(now):
+        gathers = parts.conductor.close_gates(now)
+        if gathers or not parts.conductor.idle:
             self._flow.ready(gathers, now)
             self._flow.act()
         elif parts.outbox.pending == 0 and not self._has(PUBLISH):
