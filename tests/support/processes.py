@@ -7,7 +7,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import pytest
@@ -22,11 +22,11 @@ SUMMIT = ROOT / "pipelines" / "summit.yaml"
 TIMEOUT = 240.0
 
 
-def environment() -> dict[str, str]:
-    """Return the environment of a child process: the package that is tested, and its commands."""
+def environment(sources: Iterable[Path] = ()) -> dict[str, str]:
+    """Return the environment of a child process: what is tested, its commands, and more sources."""
     return {
         **os.environ,
-        "PYTHONPATH": os.pathsep.join([str(ROOT / "python"), str(ROOT / "tests")]),
+        "PYTHONPATH": os.pathsep.join(map(str, [ROOT / "python", ROOT / "tests", *sources])),
         "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
     }
 

@@ -10,6 +10,7 @@ import logging
 import multiprocessing
 import os
 import signal
+import time
 from collections.abc import AsyncIterator, Iterable
 from pathlib import Path
 from typing import Any, Literal
@@ -23,7 +24,7 @@ from ..arrival import DirectoryWatch
 from ..ingest import check_instruments
 from ..model import InputError, Policy, Report, SiteFile, load_rapid_file, load_site_file
 from ..plan import PipelineSource, load_pipeline
-from ..service import Executor, Feeder, RunSettings
+from ..service import Executor, Feeder, RunSettings, start_again
 from ..simulator import SimulationConfig
 from ._demo import make_embedded_repository
 from ._live import render
@@ -158,15 +159,25 @@ def run(pipeline: str, site: Path | None, log_level: str, **options: Any) -> Non
     settings, simulation, landing = _settings(source, facts, policy, options | {"site": site})
     feeder = None if simulation is None else _simulator(simulation, landing)
     try:
-        report = asyncio.run(_run(Executor(settings, feeder)))
+        executor = Executor(settings, feeder)
+        report = asyncio.run(_run(executor))
     except RuntimeError as err:
         raise click.ClickException(str(err)) from err
     console = Console()
     print_summary(report, console)
+    if executor.following is not None:
+        _keep_report(settings)
+        start_again(executor.following)
     console.print(f"Repository: {settings.repository}", soft_wrap=True)
     console.print(f"Report: {settings.report or settings.work_dir / 'report.json'}", soft_wrap=True)
     if (settings.work_dir / "published").is_dir():
         console.print(f"Published: {settings.work_dir / 'published'}", soft_wrap=True)
+
+
+def _keep_report(settings: RunSettings) -> None:
+    """Keep the report of what was done before new code is loaded beside that of what follows."""
+    report = settings.work_dir / "report.json"
+    report.replace(report.with_name(f"report-{time.strftime('%Y%m%dT%H%M%S', time.gmtime())}.json"))
 
 
 def _check_sources(options: dict[str, Any], site: SiteFile) -> None:

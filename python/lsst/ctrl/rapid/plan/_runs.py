@@ -7,20 +7,23 @@ __all__ = ("partial_chain", "payload_hash", "run_name")
 import hashlib
 import importlib
 import json
+from pathlib import Path
 
 from lsst.pipe.base.pipeline_graph import PipelineGraph
 
 
 def payload_hash(graph: PipelineGraph) -> str:
-    """Return a short hash of a pipeline, its configs and its payloads' versions.
+    """Return a short hash of a pipeline, its configs, its payloads' versions and their code.
 
     A change of any of them gives another RUN, so that one RUN never mixes two of them.  Versions of other
-    packages do not count: a RUN may be continued after the environment was updated.
+    packages do not count: a RUN may be continued after the environment was updated.  The code of a payload is
+    that of the Python files in the folder of its module.
     """
     digest = hashlib.sha256()
     for label, node in sorted(graph.tasks.items()):
         config = node.config.saveToString(skipImports=True)  # type: ignore[no-untyped-call]  # upstream is untyped
-        identity = [label, node.task_class_name, config, _version(node.task_class_name)]
+        name = node.task_class_name
+        identity = [label, name, config, _version(name), _code(name.rpartition(".")[0])]
         digest.update(json.dumps(identity).encode())
     return digest.hexdigest()[:8]
 
@@ -44,3 +47,15 @@ def _version(class_name: str) -> str:
             return version
         package = package.rpartition(".")[0]
     return ""
+
+
+def _code(module: str) -> str:
+    """Return a hash of the Python files beside a module, or ``""`` where it is of no file."""
+    file = importlib.import_module(module).__file__ if module else None
+    if file is None:
+        return ""
+    digest = hashlib.sha256()
+    for path in sorted(Path(file).parent.glob("*.py")):
+        digest.update(path.name.encode())
+        digest.update(path.read_bytes())
+    return digest.hexdigest()

@@ -1,5 +1,6 @@
 """Wires the parts and owns start and stop."""
 
+from ._again import start_again as start_again
 from ._detectors import camera_detectors as camera_detectors
 from ._executor import *
 from ._feeding import Feeder as Feeder

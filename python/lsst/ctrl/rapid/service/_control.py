@@ -31,6 +31,7 @@ from ..control import (
     WorkersLine,
 )
 from ..model import InputError, Shard, SiteFile, load_site_file
+from ._again import check_code, kept_settings
 from ._flow import ShardFlow
 from ._parts import Parts
 from ._settings import RunSettings
@@ -43,17 +44,19 @@ _EXPOSURES_TOLD = 12
 _TAKEN_AT_ONCE = ("policy", "gather_timeout", "gather_deadline")
 """Keys of the site file that are taken over while the executor runs."""
 
-_NO_CODE_YET = (
-    "workers cannot be replaced by ones with new code yet; drain this run, and start another one: "
-    "'rapid-exec control drain'"
-)
-
 
 class Steered(Protocol):
     """What of the executor is steered."""
 
     def status(self) -> Status:
         """Return how far the run is."""
+
+    @property
+    def can_start_again(self) -> bool:
+        """Whether all that is to be done is found again after a start."""
+
+    def start_again(self, live: LiveSettings) -> None:
+        """Finish what runs, and have the process start again with the code on disk and these settings."""
 
     def drain(self) -> None:
         """Take no more arrivals, finish what waits and runs, and end the run."""
@@ -109,6 +112,11 @@ class ExecutorControl:
             gather_deadline=settings.gather_deadline or rapid.gather_deadline,
         )
         self._parts, self._flow = parts, flow
+        if (kept := kept_settings()) is not None:
+            try:
+                self._take_over(kept)
+            except InputError as err:
+                _LOG.error("What was changed before the new code was loaded does not hold any more: %s", err)
 
     # Orders
 
@@ -141,10 +149,10 @@ class ExecutorControl:
         self._executor.drain()
 
     async def reload(self, by: str, *, code: bool) -> str:  # noqa: ARG002
-        """Read calibrations and site file anew; returns what was done."""
+        """Read calibrations and site file anew, or start again with new code; returns what is done."""
         self._running()
         if code:
-            raise InputError(f"reload --code: {_NO_CODE_YET}.")
+            return await self._start_again()
         site = self._site if self._settings.site is None else load_site_file(self._settings.site)
         try:
             await self._executor.read_calibrations()
@@ -157,6 +165,20 @@ class ExecutorControl:
         if self._settings.site is not None:
             told.append(self._take_site(site))
         return " ".join(told)
+
+    async def _start_again(self) -> str:
+        if not self._executor.can_start_again:
+            raise InputError(
+                "reload --code: this run brings its exposures itself (--simulate, -d), and would begin with "
+                "them again; let it end, and start another one."
+            )
+        await check_code(self._settings)
+        self._ending = True
+        self._executor.start_again(self._live)
+        return (
+            "The code on disk can be loaded. What runs is finished; then the executor starts again with it, "
+            "and takes up what waits."
+        )
 
     async def catch_up(self, since: int | None, where: str, by: str) -> str:  # noqa: ARG002
         """Take registered raws in that have no outcome; returns what was found."""

@@ -75,6 +75,7 @@ class Executor:
         self._feeding = Feeding(self._arrivals)
         self._tasks: set[asyncio.Task[Any]] = set()
         self._stopping = False
+        self._following: LiveSettings | None = None
         self._warm: set[str] = set()
         self._unfit: set[str] = set()
         self._all_warm = asyncio.Event()
@@ -148,7 +149,7 @@ class Executor:
             self._flow = ShardFlow(parts, ShardCalls(parts, pool), self._spawn)
             ingestor = Ingestor(compiled.raw, own_records(compiled))
             self._intake = Intake(parts, self._flow, ingestor, reading, registry)
-            self._phase = "stopping" if self._stopping else _WARMING
+            self._phase = self._phase if self._stopping else _WARMING
             await opening
             await pool.warm()
             stack.enter_context(seldom_collected())
@@ -178,8 +179,29 @@ class Executor:
     def stop(self) -> None:
         """Finish what runs, commit, and end the run; what waits stays unprocessed."""
         _LOG.warning("Stopping: what runs is finished and committed; interrupt again to stop now.")
+        self._following = None
+        self._finish("stopping")
+
+    @property
+    def can_start_again(self) -> bool:
+        """Whether all that is to be done is found again after a start."""
+        return self._feeder is None and not self._settings.data_query
+
+    @property
+    def following(self) -> LiveSettings | None:
+        """What holds in the executor that is to follow this one in its process; `None`: none is to."""
+        return self._following
+
+    def start_again(self, live: LiveSettings) -> None:
+        """Finish what runs, commit, and end the run, for the same to be started with the code on disk."""
+        _LOG.warning("New code is loaded: what runs is finished; what waits is taken up after the start.")
+        self._following = live
+        self._finish("loading new code")
+
+    def _finish(self, phase: str) -> None:
+        """Finish what runs, and end the run."""
         self._stopping = True
-        self._phase = "stopping"
+        self._phase = phase
         if self._parts is not None:
             self._parts.conductor.drain()
             if self._parts.conductor.paused:
@@ -436,7 +458,9 @@ class Executor:
             self._finished.set()
 
     def _report(self, parts: Parts) -> Report:
-        report = parts.record.report(ended=time.time(), interrupted=self._stopping)
+        report = parts.record.report(
+            ended=time.time(), interrupted=self._stopping and self._following is None
+        )
         write_report(report, self._settings.work_dir / "report.json")
         if self._settings.report is not None:
             write_report(report, self._settings.report)
