@@ -7,6 +7,9 @@ from pathlib import Path
 
 import pytest
 
+_LONG = {"test_fidelity.py", "test_graph_executor.py", "test_peers.py", "test_scale.py", "test_warmup.py"}
+"""Files beside those of whole commands whose tests take long together."""
+
 
 @pytest.fixture(scope="session")
 def shared_data() -> Path:
@@ -20,4 +23,4 @@ def shared_data() -> Path:
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Begin with the tests that take long, so that no process is left with one of them at the end."""
-    items.sort(key=lambda item: "system" not in item.path.parts)
+    items.sort(key=lambda item: "system" not in item.path.parts and item.path.name not in _LONG)

@@ -48,6 +48,16 @@ def test_a_group_waits_for_as_many_exposures_as_its_headers_say(hand: Any) -> No
     assert hand.conductor.is_finished(CAMERA, 2)
 
 
+def test_a_group_waits_for_as_many_exposures_as_somebody_knows_of(hand: Any) -> None:
+    hand.conductor.expect_group(CAMERA, "g", 2)
+    for detector in (0, 1):
+        take(hand, 1, detector, size=1)
+    assert [shard.step for shard in hand.run_all()] == ["isr", "isr"]
+    for detector in (0, 1):
+        take(hand, 2, detector, size=1)
+    assert {shard.exposures for shard in hand.run_all() if shard.step != "isr"} == {(1, 2)}
+
+
 def test_a_detector_of_a_group_does_not_wait_for_the_others(hand: Any) -> None:
     take(hand, 1, 0)
     take(hand, 2, 0)

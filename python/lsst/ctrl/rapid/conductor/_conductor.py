@@ -114,6 +114,10 @@ class Conductor:
         if (found := self._known.exposures.get((instrument, exposure))) is not None:
             found.expected = detectors
 
+    def expect_group(self, instrument: str, group: str, size: int) -> None:
+        """Expect at least so many exposures of a group, whatever headers say; told before their raws."""
+        self._known.group_sizes[instrument, group] = size
+
     def expect_more(self, instrument: str, exposure: int, detectors: frozenset[int]) -> None:
         """Expect these detectors of an exposure, too, in every mode and whatever the policy says.
 

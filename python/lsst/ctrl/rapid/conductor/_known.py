@@ -34,6 +34,8 @@ class Known:
         Those of which something is to be done.
     selected
         Which detectors of an exposure are processed, since its first raw was told of.
+    group_sizes
+        How many exposures of a group will come at least, where somebody knows.
     """
 
     def __init__(self, steps: Mapping[str, Sequence[StepRule]], gathering: Gathering) -> None:
@@ -43,6 +45,7 @@ class Known:
         self.groups: dict[Place, GroupProgress] = {}
         self.active: dict[Place, Progress] = {}
         self.selected: dict[Place, Selected] = {}
+        self.group_sizes: dict[Place, int] = {}
         self._group_of: dict[Place, Place] = {}
 
     def rules(self, pipeline: str) -> Sequence[StepRule]:
@@ -71,7 +74,7 @@ class Known:
             found = self.groups[place] = GroupProgress(
                 pipeline, instrument, group, size, self._steps[pipeline]
             )
-        found.size = max(found.size, size)
+        found.size = max(found.size, size, self.group_sizes.get(place, 1))
         return found
 
     def join(self, exposure: ExposureProgress, group: str, size: int) -> GroupProgress | None:

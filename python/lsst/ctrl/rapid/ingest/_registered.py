@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
-__all__ = ("RegisteredRaw", "check_instrument_classes", "read_registered", "select_registered")
+__all__ = (
+    "RegisteredRaw",
+    "check_instrument_classes",
+    "group_sizes",
+    "read_registered",
+    "select_registered",
+)
 
 import dataclasses
 import time
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from uuid import UUID
 
@@ -169,6 +176,29 @@ def select_registered(
         )
     newest_first = sorted(selected, key=lambda place: place[1], reverse=True)
     return {place: frozenset(selected[place]) for place in newest_first}
+
+
+def group_sizes(butler: Butler, places: Iterable[tuple[str, int]]) -> Mapping[tuple[str, str], int]:
+    """Return how many of some exposures belong to each group, by instrument and name of the group.
+
+    Parameters
+    ----------
+    butler
+        The repository.
+    places
+        Instruments and exposures.
+    """
+    of_instrument: defaultdict[str, list[int]] = defaultdict(list)
+    for instrument, exposure in places:
+        of_instrument[instrument].append(exposure)
+    sizes: Counter[tuple[str, str]] = Counter()
+    with butler.query() as query:
+        for instrument, exposures in of_instrument.items():
+            rows = query.data_ids(["exposure"]).where(
+                "exposure IN (:wanted)", instrument=instrument, bind={"wanted": exposures}
+            )
+            sizes.update((instrument, str(row["group"])) for row in rows)
+    return sizes
 
 
 def check_instrument_classes(butler: Butler, instruments: Iterable[str]) -> None:

@@ -61,6 +61,8 @@ class Feeding:
 
     async def feed_selection(self, selection: Selection, parts: Parts, registry: ThreadPoolExecutor) -> None:
         """Tell the raws that a run was asked for, newest first; there are no others."""
+        for (instrument, group), size in selection.groups.items():
+            parts.conductor.expect_group(instrument, group, size)
         for place, detectors in selection.detectors.items():
             parts.conductor.expect(*place, detectors)
             await self._tell(selection, place, parts, registry)

@@ -19,7 +19,13 @@ import sqlalchemy.exc
 from lsst.daf.butler import Butler
 
 from ..arrival import ButlerWatch, DirectoryWatch, FoundRaws, Lookout
-from ..ingest import RegisteredRaw, check_instrument_classes, read_registered, select_registered
+from ..ingest import (
+    RegisteredRaw,
+    check_instrument_classes,
+    group_sizes,
+    read_registered,
+    select_registered,
+)
 from ..model import Arrival, InputError, observing_day
 from ..plan import is_away
 from ._compiled import CompiledRun
@@ -132,9 +138,12 @@ class Selection:
     ----------
     detectors
         Detectors by instrument and exposure, newest first.
+    groups
+        How many of the exposures belong to a group, by instrument and name, where steps are run for groups.
     """
 
     detectors: Mapping[tuple[str, int], frozenset[int]]
+    groups: Mapping[tuple[str, str], int] = dataclasses.field(default_factory=dict)
 
     async def read(
         self, place: tuple[str, int], compiled: CompiledRun, registry: ThreadPoolExecutor
@@ -191,7 +200,9 @@ def select_raws(settings: RunSettings, compiled: CompiledRun, ended: EndedBefore
         "%d raw(s) of %d exposure(s) are selected; %d of them ended in earlier runs into %s and are left.",
         sum(map(len, wanted.values())), len(wanted), before, settings.output,
     )  # fmt: skip
-    return Selection({place: detectors for place, detectors in wanted.items() if place not in whole})
+    left = {place: detectors for place, detectors in wanted.items() if place not in whole}
+    has_groups = any(step.per_group for pipeline in pipelines for step in pipeline.steps)
+    return Selection(left, group_sizes(compiled.butler, left) if has_groups else {})
 
 
 def read_ended(
