@@ -161,6 +161,17 @@ def test_exposures_are_processed_in_part_while_too_much_waits_and_whole_again_af
     assert not reduced(hand, 6), "10 s are so little that all is processed again"
 
 
+def test_what_is_of_the_past_does_not_have_new_exposures_processed_in_part(overloaded: Hand) -> None:
+    hand = overloaded
+    hand.raw(9, 0)
+    for older in (2, 3, 4):
+        hand.raws(older, 0, 1, 2, 3)
+    assert hand.conductor.backlog.seconds > 40.0
+    assert not reduced(hand, 10)
+    hand.shards()
+    assert hand.conductor.ready > 0
+
+
 def test_between_the_limits_it_stays_as_it_is(overloaded: Hand) -> None:
     hand = overloaded
     hand.raws(2, 0, 1, 2, 3)

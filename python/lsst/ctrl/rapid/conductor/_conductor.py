@@ -157,6 +157,10 @@ class Conductor:
             self._known.selected[place] = selected
         return selected
 
+    def is_selected(self, instrument: str, exposure: int) -> bool:
+        """Tell whether it is decided which detectors of an exposure are processed."""
+        return (instrument, exposure) in self._known.selected
+
     def raw(
         self,
         pipeline: str,

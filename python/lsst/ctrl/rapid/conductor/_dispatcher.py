@@ -61,14 +61,16 @@ class Dispatcher:
 
     def note_newest(self, found: Progress) -> None:
         """A raw of an exposure has come: what is older than the newest is the backlog."""
-        before = self._newest.get(found.instrument, found.newness)
-        self._newest[found.instrument] = max(before, found.newness)
+        newest = self._newest.get(found.instrument, found.newness)
+        if found.place not in self._active and not found.arrived:
+            found.is_past = found.newness < newest
+        self._newest[found.instrument] = max(newest, found.newness)
 
     def make_ready(self, shard: Shard) -> None:
         """A shard waits for a worker."""
         found = self._progress(shard)
         found.make_ready(shard)
-        self.load.waits(shard)
+        self.load.waits(shard, past=found.is_past)
         self._turns.queue(found)
 
     def requeue(self, found: Progress) -> None:
@@ -78,7 +80,7 @@ class Dispatcher:
 
     def drop(self, shard: Shard) -> None:
         """A shard that waited is not run."""
-        self.load.waits_no_more(shard)
+        self.load.waits_no_more(shard, past=self._progress(shard).is_past)
 
     def ask_for(self, place: Place) -> None:
         """Have an exposure worked off, also while the mode is to wait."""
@@ -126,7 +128,7 @@ class Dispatcher:
 
     def _dispatch(self, found: Progress, shard: Shard, worker: str) -> Dispatch:
         found.take(shard)
-        self.load.waits_no_more(shard)
+        self.load.waits_no_more(shard, past=found.is_past)
         self.workers.assign(shard, worker)
         self._tries[shard] = self._tries.get(shard, 0) + 1
         detectors = None
@@ -197,6 +199,6 @@ class Dispatcher:
             shards=len(older),
             exposures=len({shard.exposure for _, shard in older}),
             oldest=min(older)[1].exposure if older else None,
-            seconds=self.load.seconds(self.workers.alive),
+            seconds=self.load.seconds_of_all(self.workers.alive),
             reduced=self.load.is_high,
         )

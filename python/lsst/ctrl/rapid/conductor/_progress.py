@@ -31,6 +31,8 @@ class Progress(abc.ABC):
         self.instrument = instrument
         self.rules = tuple(rules)
         self.newness = newness
+        self.is_past = False
+        """Whether there was a newer exposure when its first raw came."""
         self.arrived: set[int] = set()
         self.states: dict[tuple[str, int | None], State] = {}
         self.ready: dict[Shard, int] = {}

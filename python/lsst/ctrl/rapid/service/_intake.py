@@ -64,7 +64,6 @@ class Intake:
         self._registry = registry
         self.refused = 0
         self._reduced = False
-        self._selected_for: tuple[str, int] | None = None
 
     async def take(self, arrival: Arrival) -> None:
         """Take in an arrival."""
@@ -113,10 +112,12 @@ class Intake:
                 raw, item, next(iter(parts.compiled.pipelines)), "no pipeline selects its exposure"
             )
             return
+        is_first = not parts.conductor.is_selected(raw.instrument, raw.exposure)
         selected = parts.conductor.select(
-            pipeline.name, raw.instrument, raw.exposure, guaranteed=parts.policy.guarantees(raw)
+            pipeline.name, raw.instrument, raw.exposure, guaranteed=is_first and parts.policy.guarantees(raw)
         )
-        self._note_selection(raw, selected)
+        if is_first:
+            self._note_selection(raw, selected)
         if raw.detector not in selected.detectors:
             await self._shed(raw, item, pipeline.name, selected.reason)
             return
@@ -165,10 +166,6 @@ class Intake:
 
     def _note_selection(self, raw: Raw, selected: Selected) -> None:
         """Say when exposures begin to be processed in part because of the load, and when whole again."""
-        place = (raw.instrument, raw.exposure)
-        if place == self._selected_for:
-            return
-        self._selected_for = place
         if selected.reduced == self._reduced:
             return
         self._reduced = selected.reduced
