@@ -44,7 +44,7 @@ def test_a_new_exposure_gets_its_worker_within_one_quantum(
     older, newer = exposures[:2]
     control = ControlClient(run.work / "control.sock")
     send(run, older)
-    run.wait_for(lambda: control.status().backlog.shards == 7, "the older exposure")
+    run.wait_for(lambda: control.status().backlog.shards >= 3, "the older exposure")
     send(run, newer)
     run.wait_for_log("8 of 8 detectors done", times=2)
     run.process.terminate()
@@ -99,3 +99,4 @@ def test_exposures_are_processed_in_part_while_too_much_waits_and_whole_again_af
     log = run.log.read_text()
     assert "Exposures are processed in part from" in log
     assert "Exposures are processed as usual again from" in log
+    assert "on processed in part (ccd_checkerboard): " in log, "the summary at the end has it, too"

@@ -63,6 +63,14 @@ def print_summary(found: Report, console: Console) -> None:
     console.print(f"  no worker was free:     {_told(summary.no_worker_free_ms)}")
     console.print(f"  overhead:               {_told(summary.overhead_ms)}")
     console.print(f"File closed to committed: {_told(summary.file_closed_to_committed_ms)}")
+    if summary.yield_ms.n:
+        console.print(f"Asked to yield to free:   {_told(summary.yield_ms)}")
+    for change in found.down_selected:
+        what = f"in part ({change.pattern})" if change.reduced else "as usual again"
+        console.print(
+            f"From {change.exposure} on processed {what}: {change.waiting_seconds:.0f} s of work waited.",
+            soft_wrap=True,
+        )
 
 
 def _told(values: Percentiles) -> str:
