@@ -50,7 +50,9 @@ class TinyRaw:
 
     def send(self, folder: Path) -> None:
         """Close the file, now, and rename it into a folder that is watched."""
-        os.utime(self.path)
+        # The file system's own time is that of the system's last tick, up to 10 ms before.
+        now = time.time_ns()
+        os.utime(self.path, ns=(now, now))
         self.path.rename(folder / self.path.name)
 
 
