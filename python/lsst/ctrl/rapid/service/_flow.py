@@ -215,7 +215,7 @@ class ShardFlow:
     def _yielded(self, dispatch: Dispatch, response: ShardResponse) -> None:
         """Take in that a shard has stopped as it was asked to: its worker is free, and it is not ended."""
         shard, ended = dispatch.shard, len(response.reports)
-        _LOG.info("%s yielded worker %s after %d quanta.", shard, dispatch.worker, ended)
+        _LOG.debug("%s yielded worker %s after %d quanta.", shard, dispatch.worker, ended)
         self._calls.yielded(shard, response)
         self._parts.conductor.yielded(shard)
         self.act()
