@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -19,6 +21,15 @@ def shared_data() -> Path:
     if not folder.is_dir():
         pytest.skip("the folder of real raws and headers is not beside the project")
     return folder
+
+
+@pytest.fixture(autouse=True)
+def log_level_of_the_package() -> Iterator[None]:
+    """Have no command that a test runs in this process leave its log level to the next test."""
+    logger = logging.getLogger("lsst.ctrl.rapid")
+    level = logger.level
+    yield
+    logger.setLevel(level)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
