@@ -269,6 +269,7 @@ def _settings(
         until_idle=options["until_idle"],
         gather_timeout=site.gather_timeout,
         gather_deadline=site.gather_deadline,
+        day_update=site.day_update,
         quantum_timeout=site.quantum_timeout,
         attempts=site.attempts,
         commit_interval=site.commit_interval,

@@ -72,12 +72,12 @@ class ShardItem:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class RemoveItem:
-    """What gathers of an exposure made is to be removed, because they are made again.
+    """What gathers of an exposure or of a day made is to be removed, because they are made again.
 
     Attributes
     ----------
     shards
-        The gathers, of one exposure.
+        The gathers, of one exposure or one day.
     run
         The RUN that they wrote to.
     """

@@ -25,7 +25,7 @@ def find_made(
     pipeline, step, outcome
         The shard's, and the dataset type of its outcomes.
     shard
-        A gather of one exposure.
+        A gather of one exposure, or of a day.
     run
         The RUN; there may be none of that name.
     """
@@ -36,12 +36,21 @@ def find_made(
     refs: list[DatasetRef] = []
     for name in sorted(names):
         dimensions = butler.get_dataset_type(name).dimensions
-        of = {key: shard.exposure for key in ("exposure", "visit") if key in dimensions}
-        if not of:
-            continue
+        if shard.day_obs is not None:
+            # A RUN is of one day: all that these tasks wrote to it is of this one.
+            of = {"day_obs": shard.day_obs} if "day_obs" in dimensions else {}
+        else:
+            of = {key: shard.exposure for key in ("exposure", "visit") if key in dimensions}
+            if not of:
+                continue
         try:
             refs += butler.query_datasets(
-                name, run, data_id={"instrument": shard.instrument, **of}, find_first=False, explain=False
+                name,
+                run,
+                data_id={"instrument": shard.instrument, **of},
+                find_first=False,
+                limit=None,
+                explain=False,
             )
         except (MissingCollectionError, MissingDatasetTypeError):
             continue

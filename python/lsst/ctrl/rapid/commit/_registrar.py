@@ -34,6 +34,7 @@ from ..plan import (
     RecordsMessage,
     RecordStore,
     Step,
+    day_chain,
     partial_chain,
     records_from_message,
     records_to_message,
@@ -55,8 +56,9 @@ def outcome_dataset_type(step: Step) -> DatasetType:
 
     Its name says what a shard is: pipelines with steps of one label and other dimensions do not collide.
     """
-    kind = ("group_" if step.per_group else "") + ("" if step.per_detector else "gather_")
-    dimensions = ["group" if step.per_group else "exposure", *(["detector"] if step.per_detector else [])]
+    of = "day_obs" if step.per_day else "group" if step.per_group else "exposure"
+    kind = ("" if of == "exposure" else f"{of}_") + ("" if step.per_detector else "gather_")
+    dimensions = [of, *(["detector"] if step.per_detector else [])]
     universe = step.dimensions.universe
     name = f"rapid_{step.label}_{kind}outcome"
     return DatasetType(name, universe.conform(dimensions), "StructuredDataDict")
@@ -242,7 +244,7 @@ class Registrar:
             self._prepend(partial_chain(self._output), item.run)
             self._partial_runs.add(item.run)
         else:
-            self._prepend(f"{self._output}/{item.day_obs}", item.run)
+            self._prepend(day_chain(self._output, item.day_obs), item.run)
             self._prepend(self._output, item.run, end=self._inputs)
         self._runs.add(item.run)
         _LOG.info("RUN %s is ready.", item.run)

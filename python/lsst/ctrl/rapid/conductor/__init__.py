@@ -2,6 +2,7 @@
 
 from ._choice import *
 from ._conductor import *
+from ._day import DayBefore as DayBefore
 from ._decisions import *
 from ._detectors import *
 from ._exposure import Gathering as Gathering

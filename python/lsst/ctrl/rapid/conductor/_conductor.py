@@ -9,7 +9,8 @@ from collections.abc import Mapping, Sequence
 
 from ..model import Policy, Shard
 from ._choice import Choice
-from ._decisions import Backlog, Decision, Drop, Give, Replace, Selected
+from ._day import DayBefore, DayProgress
+from ._decisions import Backlog, Decision, Drop, Give, Selected
 from ._dispatcher import Dispatcher
 from ._exposure import ExposureProgress, Gathering
 from ._known import NOT_YET_KNOWN, Known
@@ -45,7 +46,8 @@ class Conductor:
     one when the rest have ended, after the exposure's deadline without those that have not come.  If one
     comes still later, the complete gather is made again, once what it made before has been removed.  A step
     of a group runs when as many exposures have come and ended as their headers say, or after the deadline of
-    the newest.
+    the newest.  A step of an observing day runs in part after every so many exposures, and whole when the day
+    is over and all that has come of it has ended; if more comes still later, it is made again.
 
     What waits of exposures older than the newest is the backlog: `Mode` says when it is worked off.  While
     more waits than the policy allows, exposures are processed in part.
@@ -79,6 +81,11 @@ class Conductor:
         """Have another policy, for exposures whose first raw is still to come; the mode holds at once."""
         self._policy, self._choice = policy, choice
         self._dispatcher.mode = policy.mode
+
+    @property
+    def gathering(self) -> Gathering:
+        """When gathers run, for exposures whose first raw is still to come."""
+        return self._known.gathering
 
     def set_gathering(self, gathering: Gathering) -> None:
         """Have other times for gathers, for exposures whose first raw is still to come."""
@@ -171,6 +178,7 @@ class Conductor:
         newness: float,
         group: str = "",
         group_size: int = 1,
+        day_obs: int | None = None,
     ) -> Sequence[Shard]:
         """A raw of a selected detector can be worked on.
 
@@ -186,6 +194,8 @@ class Conductor:
             The greater, the earlier its exposure's turn; the first raw's counts.
         group, group_size
             Name of its exposure's group, and how many exposures that has.
+        day_obs
+            Its exposure's observing day; `None` if nothing is run for days.
 
         Returns
         -------
@@ -199,7 +209,25 @@ class Conductor:
         self._enter(found)
         if (whole := self._known.join(found, group, group_size)) is not None:
             self._enter(whole)
-        return self._advance(found, now, detector)
+        ready = self._advance(found, now, detector)
+        if day_obs is not None and (day := self._known.join_day(found, day_obs)) is not None:
+            ready += self._advance_day(day, now)
+        return ready
+
+    def resume_day(
+        self, pipeline: str, instrument: str, day_obs: int, before: DayBefore, now: float
+    ) -> Sequence[Shard]:
+        """Earlier runs left this of an observing day; told once, before the first of its raws.
+
+        Returns
+        -------
+        shards
+            Those that are ready now, because the day is over.
+        """
+        if (day := self._known.day(pipeline, instrument, day_obs)) is None:
+            return []
+        day.resume(before)
+        return self._advance_day(day, now)
 
     def raw_committed(self, instrument: str, exposure: int, detector: int, now: float) -> Sequence[Shard]:
         """A raw is in the registry, or never will be; returns the shards that this made ready."""
@@ -260,10 +288,15 @@ class Conductor:
 
     def committed(self, shard: Shard, now: float) -> Sequence[Shard]:
         """What a shard made is in the registry, or never will be; returns the shards that this made ready."""
+        if shard.day_obs is not None:
+            if isinstance(day := self._known.progress(shard), DayProgress):
+                day.commit(shard)
+                return self._advance_day(day, now)
+            return []
         if shard.group is not None:
             if (whole := self._known.groups.get((shard.instrument, shard.group))) is not None:
                 whole.committed.add((shard.step, shard.detector))
-            return []
+            return self._settle_in_day((shard.instrument, shard.exposure), now)
         found = self._known.exposures.get((shard.instrument, shard.exposure))
         if found is not None and shard.detector is None and not found.is_current(shard):
             return []
@@ -274,6 +307,13 @@ class Conductor:
         found = self._known.exposures[instrument, exposure]
         found.replaced()
         return self._advance(found, now)
+
+    def withdrawn(self, shard: Shard, now: float) -> Sequence[Shard]:
+        """What the steps of a shard's day made is gone, or stays; returns the shards that are ready now."""
+        day = self._known.progress(shard)
+        assert isinstance(day, DayProgress), "Only what is made of a day is withdrawn."
+        day.withdrawn()
+        return self._advance_day(day, now)
 
     # Events: time
 
@@ -415,9 +455,23 @@ class Conductor:
         if found is None:
             return []
         found.committed.add((step, detector))
-        if not found.waits and not any(rule.needs_commit for rule in self._known.rules(found.pipeline)):
-            return []
-        return self._advance(found, now, detector)
+        ready: list[Shard] = []
+        if found.waits or self._known.waits_for_commits(found.pipeline):
+            ready += self._advance(found, now, detector)
+        return ready + self._settle_in_day(found.place, now)
+
+    def _settle_in_day(self, place: Place, now: float) -> list[Shard]:
+        """Have an exposure in its day as settled, if it is; returns what that makes ready."""
+        day = self._known.settle_in_day(place)
+        return [] if day is None else self._advance_day(day, now)
+
+    def _advance_day(self, day: DayProgress, now: float) -> list[Shard]:
+        """Do what is due for a day; returns the shards that are ready."""
+        if (withdraw := day.withdraw()) is not None:
+            self._told.append(withdraw)
+        if not day.finished:
+            self._enter(day)
+        return self._open_gates_of(day, now)
 
     def _end(self, shard: Shard, state: State, now: float) -> Sequence[Shard]:
         found = self._known.progress(shard)
@@ -446,7 +500,7 @@ class Conductor:
         concerned = sorted(found.arrived if detectors is None else found.arrived.intersection(detectors))
         moved = True
         while moved:
-            moved = isinstance(found, ExposureProgress) and self._begin_pass(found, now)
+            moved = self._begin_pass(found, now)
             for rule in found.rules:
                 for detector in concerned if rule.per_detector else [None]:
                     known = (rule.label, detector) in found.states
@@ -468,21 +522,21 @@ class Conductor:
             self._timed[found.place] = found
         return ready
 
-    def _begin_pass(self, found: ExposureProgress, now: float) -> bool:
-        """Begin the next pass of an exposure's gathers, if it is due; tells whether it was."""
+    def _begin_pass(self, found: Progress, now: float) -> bool:
+        """Begin the next pass of gathers, if it is due; tells whether it was."""
         coming = found.next_pass(now)
         if coming is None:
             return False
-        replaced = tuple(found.shard(rule.label, None) for rule in found.rules if not rule.per_detector)
+        removal = found.removal(coming)
         for shard in found.begin(coming):
             self._dispatcher.drop(shard)
             self._told.append(Drop(shard))
-        if coming.held:
-            self._told.append(Replace(found.instrument, found.exposure, replaced))
+        if removal is not None:
+            self._told.append(removal)
         return True
 
     def _enter(self, found: Progress) -> None:
-        """Have something to be done with an exposure or a group; those of one newness in order of entry."""
+        """Have something to be done with it; what is of one newness in order of entry."""
         if found.place not in self._known.active:
             self._known.active[found.place] = found
             self._dispatcher.enter(found)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ("Backlog", "Decision", "Dispatch", "Drop", "Give", "Replace", "Selected", "Yield")
+__all__ = ("Backlog", "Decision", "Dispatch", "Drop", "Give", "Replace", "Selected", "Withdraw", "Yield")
 
 import dataclasses
 from collections.abc import Mapping
@@ -62,13 +62,23 @@ class Replace:
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
+class Withdraw:
+    """Have removed what the steps of an observing day made, whole or in part.
+
+    They are going to be made again.  Then `Conductor.withdrawn` is told.
+    """
+
+    shards: tuple[Shard, ...]
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
 class Drop:
     """A shard that was ready is not run: a partial gather, in whose place the complete one runs."""
 
     shard: Shard
 
 
-type Decision = Dispatch | Give | Yield | Replace | Drop
+type Decision = Dispatch | Give | Yield | Replace | Withdraw | Drop
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ("ExposureProgress", "Gathering", "Pass")
+__all__ = ("ExposureProgress", "Gathering")
 
 import dataclasses
 import math
@@ -10,6 +10,8 @@ from collections.abc import Iterable, Mapping
 from typing import override
 
 from ..model import Shard
+from ._decisions import Replace
+from ._pass import Pass
 from ._progress import Progress
 from ._steps import RAW, Place, State, StepRule
 
@@ -24,39 +26,13 @@ class Gathering:
         Seconds from the first ended detector until a partial gather.
     deadline
         Seconds from the first raw until the gather runs without the detectors that have not come.
+    day_update
+        After how many more exposures the steps of their observing day are made in part; 0: never.
     """
 
     timeout: float = math.inf
     deadline: float = math.inf
-
-
-@dataclasses.dataclass(slots=True)
-class Pass:
-    """All gathers of an exposure, once.
-
-    Attributes
-    ----------
-    detectors
-        Those that are gathered.
-    labels
-        The steps.
-    partial
-        Whether others are still to come: it is shown at once, and the complete pass follows.
-    revision
-        How many complete passes there were before: what they made is replaced.
-    held
-        Whether what is replaced is still there.
-    final
-        Whether it is not followed by another one: an earlier run made it, so that what it gathered is not
-        known, or what it read is gone.
-    """
-
-    detectors: frozenset[int]
-    labels: frozenset[str]
-    partial: bool = False
-    revision: int = 0
-    held: bool = False
-    final: bool = False
+    day_update: int = 0
 
 
 class ExposureProgress(Progress):
@@ -65,7 +41,7 @@ class ExposureProgress(Progress):
     Parameters
     ----------
     pipeline, instrument, rules, newness
-        As for `Progress`; the rules of groups are left out.
+        As for `Progress`; the rules of groups and days are left out.
     exposure
         Its number.
     gathering
@@ -90,7 +66,8 @@ class ExposureProgress(Progress):
         expected: frozenset[int],
         only: Mapping[str, frozenset[int]] | None = None,
     ) -> None:
-        super().__init__(pipeline, instrument, (rule for rule in rules if not rule.per_group), newness)
+        own = (rule for rule in rules if not rule.per_group and not rule.per_day)
+        super().__init__(pipeline, instrument, own, newness)
         self.exposure = exposure
         self.expected = expected
         self.deadline = came + gathering.deadline
@@ -174,8 +151,8 @@ class ExposureProgress(Progress):
         """Tell whether no more detectors are waited for."""
         return bool(self.arrived) and (self.expected <= self.arrived or now >= self.deadline)
 
+    @override
     def next_pass(self, now: float) -> Pass | None:
-        """Return the pass that is to begin now, if one is."""
         last = self.gather
         if not self._labels or not self.arrived or (last is not None and not self._may_follow(last)):
             return None
@@ -190,15 +167,22 @@ class ExposureProgress(Progress):
             return Pass(frozenset(self._whole), self._at_once, partial=True)
         return None
 
-    def begin(self, gather: Pass) -> list[Shard]:
-        """Begin a pass; returns the shards of the last one that are not run any more."""
+    @override
+    def removal(self, coming: Pass) -> Replace | None:
+        if not coming.held:
+            return None
+        shards = tuple(self.shard(rule.label, None) for rule in self.rules if not rule.per_detector)
+        return Replace(self.instrument, self.exposure, shards)
+
+    @override
+    def begin(self, coming: Pass) -> list[Shard]:
         dropped = list(self.ready_of(None))
         for shard in dropped:
             self._waits_no_more(shard)
         for label in self._labels:
             self.states.pop((label, None), None)
             self.committed.discard((label, None))
-        self.gather = gather
+        self.gather = coming
         return dropped
 
     def pass_time(self, now: float) -> None:

@@ -1,4 +1,4 @@
-"""The exposures and groups that have come, until they are forgotten."""
+"""The exposures, groups and days that have come, until they are forgotten."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import math
 from collections.abc import Mapping, Sequence
 
 from ..model import Shard
+from ._day import DayProgress
 from ._decisions import Selected
 from ._exposure import ExposureProgress, Gathering
 from ._group import GroupProgress
@@ -19,7 +20,7 @@ NOT_YET_KNOWN = -math.inf
 
 
 class Known:
-    """The exposures and groups that have come.
+    """The exposures, groups and days that have come.
 
     Parameters
     ----------
@@ -43,14 +44,21 @@ class Known:
         self.gathering = gathering
         self.exposures: dict[Place, ExposureProgress] = {}
         self.groups: dict[Place, GroupProgress] = {}
+        self.days: dict[Place, DayProgress] = {}
         self.active: dict[Place, Progress] = {}
         self.selected: dict[Place, Selected] = {}
         self.group_sizes: dict[Place, int] = {}
         self._group_of: dict[Place, Place] = {}
+        self._day_of: dict[Place, Place] = {}
+        self._by_commit = {
+            name
+            for name, rules in steps.items()
+            if any(rule.needs_commit and not rule.per_day for rule in rules)
+        }
 
-    def rules(self, pipeline: str) -> Sequence[StepRule]:
-        """Return the steps of a pipeline."""
-        return self._steps[pipeline]
+    def waits_for_commits(self, pipeline: str) -> bool:
+        """Tell whether a step of a pipeline's exposures or groups is planned from what is registered."""
+        return pipeline in self._by_commit
 
     def exposure(
         self, pipeline: str, place: tuple[str, int], now: float, newness: float, selected: Selected
@@ -86,8 +94,47 @@ class Known:
         self._group_of[exposure.place] = whole.place
         return whole
 
+    def day(self, pipeline: str, instrument: str, day_obs: int) -> DayProgress | None:
+        """Return an observing day, new or known; `None` if nothing is run for days."""
+        rules = self._steps[pipeline]
+        if not any(rule.per_day for rule in rules):
+            return None
+        place = DayProgress.place_of(pipeline, instrument, day_obs)
+        if (found := self.days.get(place)) is None:
+            every = self.gathering.day_update
+            found = self.days[place] = DayProgress(pipeline, instrument, day_obs, rules, every)
+        return found
+
+    def join_day(self, exposure: ExposureProgress, day_obs: int) -> DayProgress | None:
+        """Have an exposure of which something is to be done in its day; `None` if it joins none."""
+        if not self.is_active(exposure.place):
+            return None
+        if (day := self.day(exposure.pipeline, exposure.instrument, day_obs)) is not None:
+            day.join(exposure.exposure)
+            self._day_of[exposure.place] = day.place
+        return day
+
+    def settle_in_day(self, place: Place) -> DayProgress | None:
+        """Have an exposure that is settled, with those of its group, in its day as such.
+
+        Returns
+        -------
+        day
+            That in which something has changed; `None` if nothing has.
+        """
+        if (at := self._day_of.get(place)) is None:
+            return None
+        day, changed = self.days[at], False
+        for number in self.settled((place[0], int(place[1]))) if day.is_open(int(place[1])) else ():
+            if isinstance(number, int) and day.is_open(number):
+                day.settle(number, self.exposures[place[0], number].newness)
+                changed = True
+        return day if changed else None
+
     def progress(self, shard: Shard) -> Progress:
-        """Return the exposure or group of a shard."""
+        """Return the exposure, group or day of a shard."""
+        if shard.day_obs is not None:
+            return self.days[DayProgress.place_of(shard.pipeline, shard.instrument, shard.day_obs)]
         if shard.group is not None:
             return self.groups[shard.instrument, shard.group]
         return self.exposures[shard.instrument, shard.exposure]
@@ -125,7 +172,7 @@ class Known:
         instrument, whole = place[0], self.group_of(place)
         forgotten = [number for number in settled if isinstance(number, int)]
         for number in forgotten:
-            for table in (self.exposures, self._group_of, self.selected):
+            for table in (self.exposures, self._group_of, self._day_of, self.selected):
                 table.pop((instrument, number), None)
         if whole is not None:
             del self.groups[whole.place]

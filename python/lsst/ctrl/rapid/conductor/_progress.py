@@ -1,4 +1,4 @@
-"""How far the shards of an exposure or of a group are."""
+"""How far the shards of an exposure, a group or a day are."""
 
 from __future__ import annotations
 
@@ -9,12 +9,14 @@ import itertools
 from collections.abc import Iterable
 
 from ..model import Shard
+from ._decisions import Replace, Withdraw
+from ._pass import Pass
 from ._steps import Place, State, StepRule
 from ._turns import Turn
 
 
 class Progress(abc.ABC):
-    """The shards of some steps of one exposure or one group.
+    """The shards of some steps of one exposure, one group or one observing day.
 
     Parameters
     ----------
@@ -56,7 +58,7 @@ class Progress(abc.ABC):
     @property
     @abc.abstractmethod
     def place(self) -> Place:
-        """Instrument, and number of the exposure or name of the group."""
+        """Where it is found among all."""
 
     def make_ready(self, shard: Shard) -> None:
         """A shard waits for a worker."""
@@ -91,6 +93,18 @@ class Progress(abc.ABC):
     @abc.abstractmethod
     def shard(self, step: str, detector: int | None) -> Shard:
         """Return a step's shard, of all detectors if none is named."""
+
+    def next_pass(self, now: float) -> Pass | None:  # noqa: ARG002 -- a group has no passes
+        """Return the pass that is to begin now, if one is."""
+        return None
+
+    def removal(self, coming: Pass) -> Replace | Withdraw | None:  # noqa: ARG002 -- a group has no passes
+        """Return what must be removed before a pass begins, asked before `begin`; `None`: nothing."""
+        return None
+
+    def begin(self, coming: Pass) -> list[Shard]:
+        """Begin a pass; returns the shards of the last one that are not run any more."""
+        raise NotImplementedError(f"{type(self).__name__} has no passes: {coming}")
 
     @abc.abstractmethod
     def gate_is_open(self, rule: StepRule, detector: int | None, now: float) -> bool:

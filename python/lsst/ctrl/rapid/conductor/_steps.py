@@ -8,7 +8,7 @@ import dataclasses
 import enum
 
 type Place = tuple[str, int | str]
-"""An exposure or a group: instrument, and number or name."""
+"""An exposure, a group or a day: instrument, and number or name."""
 
 RAW = ""
 """Stands for the raw among the steps whose products are committed."""
@@ -27,7 +27,9 @@ class StepRule:
     after
         Labels of the steps that must have ended before.
     per_group
-        Whether a shard is all exposures of a group; otherwise it is one exposure.
+        Whether a shard is all exposures of a group; otherwise it is one exposure, or all of a day.
+    per_day
+        Whether a shard is all exposures of an observing day.
     needs_commit
         Whether what it reads must be in the registry before it can be planned.
     """
@@ -36,6 +38,7 @@ class StepRule:
     per_detector: bool
     after: frozenset[str]
     per_group: bool = False
+    per_day: bool = False
     needs_commit: bool = False
 
 

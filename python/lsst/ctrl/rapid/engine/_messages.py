@@ -77,6 +77,7 @@ class ShardRequest(Model):
     detector: int | None
     group: str | None = None
     others: tuple[int, ...] = ()
+    day_obs: int | None = None
     detectors: tuple[int, ...] = ()
     """Those of a gather of which a raw has come."""
     run: str
@@ -84,6 +85,8 @@ class ShardRequest(Model):
     raws: tuple[RawMessage, ...]
     inputs: tuple[DatasetMessage, ...]
     datastore_records: RecordsMessage
+    collections: tuple[str, ...] = ()
+    """Where the head looks for inputs beside the RUN and the run's inputs."""
     before: ShardResponse | None = None
     """How an attempt at the very same request yielded; what it has done is not done again."""
 
@@ -98,6 +101,7 @@ class ShardRequest(Model):
             self.detector,
             self.group,
             self.others,
+            day_obs=self.day_obs,
         )
 
     def refs(

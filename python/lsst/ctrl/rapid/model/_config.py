@@ -60,6 +60,8 @@ class RapidFile(Model):
     """Seconds from an exposure's first ended detector until those that have ended are gathered in part."""
     gather_deadline: float = pydantic.Field(default=120.0, gt=0)
     """Seconds from an exposure's first raw until its gather runs without the detectors that have not come."""
+    day_update: int = pydantic.Field(default=20, ge=0)
+    """Exposures after which the steps of their day_obs run in part; 0: they run only when the day is over."""
     policy: Policy = Policy()
     """Where neither the site nor the command line says otherwise."""
     patterns: Mapping[str, PatternSpec] = pydantic.Field(default_factory=dict)
@@ -87,6 +89,7 @@ class SiteFile(Model):
     """Where the ledger, the reports and the published files go."""
     gather_timeout: float | None = pydantic.Field(default=None, gt=0)
     gather_deadline: float | None = pydantic.Field(default=None, gt=0)
+    day_update: int | None = pydantic.Field(default=None, ge=0)
     quantum_timeout: float = pydantic.Field(default=600.0, gt=0)
     """Seconds after which a shard's worker is ended, for each of its quanta."""
     attempts: int = pydantic.Field(default=2, ge=1, le=10)

@@ -16,7 +16,7 @@ from ._times import Times
 type PlannedBy = Literal["memory", "trivial", "builder"]
 
 type ShardKey = tuple[str, str, int | str, int | None]
-"""Step, instrument, exposure or group, and detector of a shard."""
+"""Step, instrument, exposure or group or day, and detector of a shard."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -60,7 +60,8 @@ class Shard:
     instrument
         Name of the instrument.
     exposure
-        Number of the exposure; of a group, of its newest that has come.
+        Number of the exposure; of a group, of its newest that has come; of a day, of the newest that has
+        ended in this run, 0 if none has.
     detector
         Number of the detector; `None` for a gather.
     group
@@ -68,10 +69,13 @@ class Shard:
     others
         Numbers of the group's other exposures, in ascending order.
     partial
-        Whether it gathers the detectors that have ended so far, while others are still to come: its products
-        go into a RUN of their own.
+        Whether it gathers what has ended so far, detectors of an exposure or exposures of a day, while more
+        is still to come: its products go into a RUN of their own.
     revision
-        Of a complete gather, how often it was made before: what it made then is removed first.
+        Of a complete gather, how often it was made before: what it made then is removed first.  Of a day, how
+        often anything was made of it before in this run.
+    day_obs
+        The day, if the shard is of all exposures of an observing day.
     """
 
     pipeline: str
@@ -83,6 +87,7 @@ class Shard:
     others: tuple[int, ...] = ()
     partial: bool = False
     revision: int = 0
+    day_obs: int | None = None
 
     @property
     def data_id(self) -> Mapping[str, str | int]:
@@ -90,25 +95,32 @@ class Shard:
         data_id: dict[str, str | int] = {"instrument": self.instrument}
         if self.detector is not None:
             data_id["detector"] = self.detector
-        if self.group is None:
-            data_id["exposure"] = self.exposure
-        else:
+        if self.day_obs is not None:
+            data_id["day_obs"] = self.day_obs
+        elif self.group is not None:
             data_id["group"] = self.group
+        else:
+            data_id["exposure"] = self.exposure
         return data_id
 
     @property
     def exposures(self) -> tuple[int, ...]:
-        """Numbers of all exposures that it covers, the newest last."""
-        return (*self.others, self.exposure)
+        """Numbers of all exposures that it covers, the newest last; for a day the registry tells."""
+        return () if self.day_obs is not None else (*self.others, self.exposure)
 
     @property
     def key(self) -> ShardKey:
-        """Step, instrument, exposure or group, and detector: the shard, whatever pipeline runs it."""
-        return self.step, self.instrument, self.exposure if self.group is None else self.group, self.detector
+        """Step, instrument, exposure or group or day, and detector: the shard, whatever pipeline runs it."""
+        of: int | str = self.exposure if self.group is None else self.group
+        if self.day_obs is not None:
+            of = f"day_obs={self.day_obs}"
+        return self.step, self.instrument, of, self.detector
 
     def __str__(self) -> str:
         detector = "" if self.detector is None else f" detector {self.detector}"
         of = f"exposure {self.exposure}" if self.group is None else f"group {self.group}"
+        if self.day_obs is not None:
+            of = f"day_obs {self.day_obs}"
         again = " (partial)" if self.partial else f" (again, {self.revision})" if self.revision else ""
         return f"{self.pipeline}#{self.step} {self.instrument} {of}{detector}{again}"
 

@@ -103,13 +103,14 @@ def build_from_queries(
     NoQuantaError
         If upstream's builder finds no data IDs at all: something that the shard reads is missing.
     """
-    values: dict[str, object] = {
-        "shard_instrument": shard.instrument,
-        "shard_exposures": list(shard.exposures),
-    }
+    values: dict[str, object] = {"shard_instrument": shard.instrument}
     where = ["instrument = shard_instrument"]
     dimensions = step.data_dimensions
-    if "exposure" in dimensions:
+    if shard.day_obs is not None:
+        values["shard_day"] = shard.day_obs
+        where.append("day_obs = shard_day")
+    elif "exposure" in dimensions:
+        values["shard_exposures"] = list(shard.exposures)
         where.append("exposure IN (shard_exposures)")
     elif "visit" in dimensions:
         visits = [v for exposure in shard.exposures for v in records.visits(shard.instrument, exposure)]

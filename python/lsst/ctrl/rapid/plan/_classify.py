@@ -58,6 +58,8 @@ def classify_step(
     """
     _check_dimensions(graph, label, tasks, dimensions)
     classifier = _Classifier(graph, step_of, label, dimensions)
+    if "day_obs" in dimensions.required:
+        classifier.why.append((Planner.BUILDER, "it takes all that is registered of an observing day"))
     for task in tasks:
         classifier.take(graph.tasks[task])
     parts, data_dimensions = _parts(graph, tasks, classifier.inputs)
@@ -173,11 +175,14 @@ class _Classifier:
 def _check_dimensions(
     graph: PipelineGraph, label: str, tasks: Sequence[str], dimensions: DimensionGroup
 ) -> None:
+    if "day_obs" in dimensions.required:
+        _check_day(graph, label, tasks, dimensions)
+        return
     reach = dimensions.universe.conform(_DETERMINED)
     if not {"exposure", "visit", "group"} & set(dimensions.required) or not dimensions <= reach:
         raise Refusal(
             f"step {label!r} ({', '.join(tasks)}) is sharded by {dimensions}; steps are run per exposure, "
-            "visit or group, with or without detector"
+            "visit or group, with or without detector, or per day_obs"
         )
     for task in tasks:
         if not {"exposure", "visit", "group"} & set(graph.tasks[task].dimensions.required):
@@ -193,6 +198,19 @@ def _check_dimensions(
             raise Refusal(
                 f"step {label!r} is sharded by exposure, but its task {task!r} gathers the exposures of a "
                 "group; put it into a step with the dimension group"
+            )
+
+
+def _check_day(graph: PipelineGraph, label: str, tasks: Sequence[str], dimensions: DimensionGroup) -> None:
+    if dimensions != dimensions.universe.conform(["day_obs"]):
+        raise Refusal(
+            f"step {label!r} ({', '.join(tasks)}) is sharded by {dimensions}; a day_obs is processed as a "
+            "whole: leave the other dimensions to its tasks"
+        )
+    for task in tasks:
+        if "day_obs" not in graph.tasks[task].dimensions:
+            raise Refusal(
+                f"task {task!r} has dimensions {graph.tasks[task].dimensions}, which are not of one day_obs"
             )
 
 

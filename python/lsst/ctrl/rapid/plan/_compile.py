@@ -89,6 +89,16 @@ class CompiledPipeline:
         return subgraph(self.graph, self.step(label).tasks)
 
     @property
+    def arrival_steps(self) -> tuple[Step, ...]:
+        """The steps of which an arrival makes shards: those of exposures and groups, and not of days."""
+        return tuple(step for step in self.steps if not step.per_day)
+
+    @property
+    def day_steps(self) -> tuple[Step, ...]:
+        """The steps that take all exposures of an observing day."""
+        return tuple(step for step in self.steps if step.per_day)
+
+    @property
     def dataset_types(self) -> Mapping[str, DatasetType]:
         """The repository's definition of every dataset type, for `lsst.daf.butler.QuantumBackedButler`."""
         return {name: node.dataset_type for name, node in self.graph.dataset_types.items()}
@@ -207,6 +217,11 @@ def _steps(
         classify_step(graph, step_of, label, tasks, dimensions, registered)
         for label, (tasks, dimensions) in members.items()
     ]
+    if all(step.per_day for step in steps):
+        raise Refusal(
+            f"steps {', '.join(s.label for s in steps)} take what others make of the exposures of a day_obs, "
+            "and there are no others"
+        )
     return tuple(_in_order(steps)), declared
 
 
@@ -224,9 +239,18 @@ def _in_order(steps: Sequence[Step]) -> list[Step]:
     by_label = {step.label: step for step in ordered}
     for step in ordered:
         for before in step.after:
-            if by_label[before].per_group and not step.per_group:
+            if _extent(by_label[before]) > _extent(step):
+                own, other = _EXTENTS[_extent(step)], _EXTENTS[_extent(by_label[before])]
                 raise Refusal(
-                    f"step {step.label!r} of an exposure reads from step {before!r} of its group, which "
-                    "may end only when other exposures have come"
+                    f"step {step.label!r} of {own} reads from step {before!r} of {other}, which may end only "
+                    "when other exposures have come"
                 )
     return ordered
+
+
+_EXTENTS = ("an exposure", "its group", "its day_obs")
+
+
+def _extent(step: Step) -> int:
+    """Return the place in `_EXTENTS` of what a step's shard takes."""
+    return 2 if step.per_day else 1 if step.per_group else 0

@@ -12,6 +12,7 @@ _NAMES = {
     ("exposure",): "exposure_step",
     ("group", "detector"): "group_detector_step",
     ("group",): "group_step",
+    ("day_obs",): "day_obs_step",
 }
 
 
@@ -27,8 +28,8 @@ def infer_steps(graph: PipelineGraph) -> dict[str, tuple[list[str], DimensionGro
     -------
     steps
         Tasks and sharding dimensions by label.  A task is in the first step of its kind (per detector, per
-        exposure, per group) that is after all that it reads from other kinds; so detectors that are worked on
-        again after a gather are a step of their own, ``detector_step2``.
+        exposure, per group, per day_obs) that is after all that it reads from other kinds; so detectors that
+        are worked on again after a gather are a step of their own, ``detector_step2``.
     """
     steps: list[tuple[tuple[str, ...], list[str]]] = []
     place: dict[str, int] = {}
@@ -59,5 +60,7 @@ def infer_steps(graph: PipelineGraph) -> dict[str, tuple[list[str], DimensionGro
 def _kind(dimensions: DimensionGroup) -> tuple[str, ...]:
     """Return the sharding dimensions of a task."""
     names = set(dimensions.required)
+    if "day_obs" in names and not names & {"exposure", "visit", "group"}:
+        return ("day_obs",)
     unit = "group" if "group" in names and not names & {"exposure", "visit"} else "exposure"
     return (unit, "detector") if "detector" in names else (unit,)

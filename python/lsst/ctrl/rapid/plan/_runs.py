@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ("partial_chain", "payload_hash", "run_name")
+__all__ = ("day_chain", "partial_chain", "payload_hash", "run_name")
 
 import hashlib
 import importlib
@@ -31,6 +31,11 @@ def payload_hash(graph: PipelineGraph) -> str:
 def run_name(output: str, day_obs: int, pipeline: str, short_hash: str) -> str:
     """Return the name of the RUN for one observing day of one pipeline."""
     return f"{output}/{day_obs}/{pipeline}-{short_hash}"
+
+
+def day_chain(output: str, day_obs: int) -> str:
+    """Return the chain of the RUNs of one observing day, the newest first."""
+    return f"{output}/{day_obs}"
 
 
 def partial_chain(output: str) -> str:

@@ -116,8 +116,13 @@ class Step:
 
     @property
     def per_group(self) -> bool:
-        """Whether a shard is all exposures of a group; otherwise it is one exposure."""
+        """Whether a shard is all exposures of a group; otherwise it is one exposure, or all of a day."""
         return "group" in self.dimensions.required
+
+    @property
+    def per_day(self) -> bool:
+        """Whether a shard is all exposures of an observing day."""
+        return "day_obs" in self.dimensions.required
 
     def reads(self, kind: InputKind) -> list[str]:
         """Return the names of the dataset types of one kind, in alphabetical order."""

@@ -32,10 +32,12 @@ class FolderPublisher:
         Returns
         -------
         path
-            The copy, named ``instrument_exposure[_detector]_dataset_type`` with the source's suffix.
+            The copy, named ``instrument_exposure[_detector]_dataset_type`` with the source's suffix; where it
+            is of a day, that is in place of the exposure.
         """
         detector = "" if shard.detector is None else f"_det{shard.detector:03d}"
-        name = f"{shard.instrument}_{shard.exposure}{detector}_{dataset_type}{source.suffix}"
+        of = shard.exposure if shard.day_obs is None else shard.day_obs
+        name = f"{shard.instrument}_{of}{detector}_{dataset_type}{source.suffix}"
         path = self.folder / str(day_obs) / dataset_type / name
         path.parent.mkdir(parents=True, exist_ok=True)
         temporary = path.with_name(f".{name}.tmp")

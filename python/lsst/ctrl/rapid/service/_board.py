@@ -94,6 +94,9 @@ class Board:
             _LOG.error("%s failed: %s", shard, report.reason)
             if report.repeat:
                 _LOG.error("Repeat it with: %s", report.repeat)
+        if shard.day_obs is not None:
+            _LOG.info("%s %s.", shard, report.outcome)
+            return
         status = self._exposures.get((shard.instrument, shard.exposure))
         if status is None:
             return

@@ -86,7 +86,7 @@ class Ended:
         if any(step.per_group for step in pipeline.steps):
             # Whether more exposures of its group are to come is not known here; its raws are looked at again.
             return False
-        gathers = [step.label for step in pipeline.steps if not step.per_detector]
+        gathers = [step.label for step in pipeline.arrival_steps if not step.per_detector]
         return all((label, instrument, exposure, None) in self.ended for label in gathers)
 
     def is_whole(
@@ -167,7 +167,7 @@ class EndedBefore:
         self._listed: dict[tuple[str, int], dict[int, str]] = {}
         self._ended: OrderedDict[tuple[str, int], Ended] = OrderedDict()
         self.shed: dict[ShardKey, DatasetRef] = {}
-        for day in sorted(self._runs.keys() - {_ANY_DAY})[-2:]:
+        for day in self.newest_days:
             for instrument in instruments:
                 self._list(butler, instrument, day)
 
@@ -175,6 +175,11 @@ class EndedBefore:
     def days(self) -> int:
         """Number of observing days that have RUNs."""
         return len(self._runs)
+
+    @property
+    def newest_days(self) -> list[int]:
+        """The newest observing days that have RUNs."""
+        return sorted(self._runs.keys() - {_ANY_DAY})[-2:]
 
     # By arrival
 
@@ -346,7 +351,7 @@ def still_read(pipeline: CompiledPipeline, made_by: Step, ended: Ended, raw: Raw
         The raw whose detector is asked for.
     """
     wanted: set[str] = set()
-    for step in pipeline.steps:
+    for step in pipeline.arrival_steps:
         if _shard(pipeline, step, raw).key not in ended.ended:
             wanted.update(step.reads(InputKind.EARLIER_STEP))
     producers = {name: pipeline.graph.producer_of(name) for name in wanted}
@@ -355,7 +360,7 @@ def still_read(pipeline: CompiledPipeline, made_by: Step, ended: Ended, raw: Raw
 
 def shards_of(pipeline: CompiledPipeline, raw: Raw) -> Iterator[tuple[Step, Shard]]:
     """Yield the shards of a pipeline that a raw is of: its detector's and the gathers'."""
-    for step in pipeline.steps:
+    for step in pipeline.arrival_steps:
         yield step, _shard(pipeline, step, raw)
 
 

@@ -6,6 +6,7 @@ __all__ = ("Executor",)
 
 import asyncio
 import contextlib
+import dataclasses
 import logging
 import sys
 import time
@@ -16,7 +17,6 @@ from typing import Any
 from .._startup import seldom_collected
 from ..arrival import FoundRaws
 from ..commit import Committed, Committer
-from ..conductor import Gathering
 from ..control import LiveSettings
 from ..engine import WorkerPool
 from ..ingest import Ingestor, RegisteredRaw
@@ -25,6 +25,7 @@ from ..monitor import write_report
 from ._calls import ShardCalls
 from ._compiled import CompiledRun, compile_run
 from ._control import ExecutorControl, taking_orders
+from ._days import read_days
 from ._ended import EndedBefore
 from ._feeding import Feeder, Feeding
 from ._flow import PUBLISH, ShardFlow
@@ -126,6 +127,15 @@ class Executor:
                     settings.output,
                 )
             await self._loop.run_in_executor(registry, compiled.remove_leftovers, settings.output)
+            days = await self._loop.run_in_executor(
+                registry,
+                read_days,
+                compiled.butler,
+                compiled.pipelines.values(),
+                settings.output,
+                compiled.instruments,
+                ended.newest_days,
+            )
             selection = (
                 await self._loop.run_in_executor(registry, select_raws, settings, compiled, ended)
                 if settings.data_query
@@ -155,6 +165,7 @@ class Executor:
             stack.enter_context(seldom_collected())
             # Not before: Dask's start changes sys.path, and a RUN lists the packages that are found along it.
             self._make_runs_of_tonight(parts)
+            self._intake.days.resume(days)
             await asyncio.to_thread(sources.start)
             self._spawn(self._read_arrivals())
             self._spawn(self._tick())
@@ -406,7 +417,8 @@ class Executor:
         self._parts.policy.change(live.policy)
         timeout, deadline = live.gather_timeout, live.gather_deadline
         assert timeout is not None and deadline is not None, "They are known when orders are taken."  # noqa: PT018
-        self._parts.conductor.set_gathering(Gathering(timeout, deadline))
+        conductor = self._parts.conductor
+        conductor.set_gathering(dataclasses.replace(conductor.gathering, timeout=timeout, deadline=deadline))
         self._flow.act()
 
     # End

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from ..commit import Committed, RawItem, RemoveItem, RunItem, ShardItem
-from ..conductor import Dispatch, Drop, Give, Replace, Yield
+from ..conductor import Dispatch, Drop, Give, Replace, Withdraw, Yield
 from ..engine import ShardResponse, WorkerLostError
 from ..ingest import Raw
 from ..model import Outcome, OutcomeRecord, Shard, ShardKey, ShardReport, Times
@@ -83,6 +83,9 @@ class ShardFlow:
     def ready(self, shards: Iterable[Shard], now: float, raw: Raw | None = None) -> None:
         """Note that shards can start: those of a raw that has just come, or whose gate has just opened."""
         for shard in shards:
+            if shard.day_obs is not None:
+                self._times[shard] = Times(file_closed=now, seen=now, ready=now)
+                continue
             first = raw or self._parts.requests.raws(shard)[0]
             opened = raw is None
             self._times[shard] = Times(
@@ -104,6 +107,8 @@ class ShardFlow:
                     self._give_up(decision)
                 case Replace():
                     self._replace(decision)
+                case Withdraw():
+                    self._withdraw(decision)
                 case Drop():
                     self._times.pop(decision.shard, None)
                 case Yield():
@@ -173,6 +178,9 @@ class ShardFlow:
     def _note_gather(self, dispatch: Dispatch) -> None:
         """Say what a gather that begins goes without."""
         parts, shard = self._parts, dispatch.shard
+        if shard.day_obs is not None:
+            _LOG.info("%s begins.", shard)
+            return
         if shard.partial:
             parts.board.gathering_in_part(shard, dispatch.detectors or frozenset())
             return
@@ -194,6 +202,15 @@ class ShardFlow:
         parts.requests.products.forget_gathers(decision.instrument, decision.exposure, run.run)
         parts.outbox.submit(RemoveItem(decision.shards, run))
 
+    def _withdraw(self, decision: Withdraw) -> None:
+        """Have removed what was made of a day, whole or in part."""
+        parts, first = self._parts, decision.shards[0]
+        if not first.partial:
+            _LOG.info("%s day_obs %s: more has come; it is made again.", first.instrument, first.day_obs)
+            for shard in decision.shards:
+                parts.ledger.remove(shard, parts.requests.run_of(shard).run)
+        parts.outbox.submit(RemoveItem(decision.shards, parts.requests.run_of(first)))
+
     def _took(self, dispatch: Dispatch, response: ShardResponse) -> None:
         """Take in how a shard ended on its worker."""
         parts, shard = self._parts, dispatch.shard
@@ -201,7 +218,8 @@ class ShardFlow:
             update={"started": response.started, "finished": response.finished, "quanta": response.quanta}
         )
         self._times[shard] = times
-        parts.requests.products.add(shard, response.outputs, response.datastore_records)
+        if shard.day_obs is None:
+            parts.requests.products.add(shard, response.outputs, response.datastore_records)
         outcome = Outcome.DONE if response.ok else Outcome.FAILED
         self._end(shard, outcome, response.reason, dispatch.attempt, dispatch.worker, response)
         if (overhead := parts.record.overhead(times)) is not None and shard.detector is not None:
@@ -307,6 +325,9 @@ class ShardFlow:
         if committed.error:
             _LOG.error("What %s made could not be removed: %s", item.shards[0], committed.error)
         shard, now = item.shards[0], time.time()
+        if shard.day_obs is not None:
+            self.proceed(self._parts.conductor.withdrawn(shard, now), now)
+            return
         self.proceed(self._parts.conductor.replaced(shard.instrument, shard.exposure, now), now)
 
     def _raw_committed(self, item: RawItem, committed: Committed) -> None:
@@ -344,15 +365,20 @@ class ShardFlow:
         self._parts.board.committed(item.shard, report)
         now = time.time()
         self.proceed(self._parts.conductor.committed(item.shard, now), now)
-        if self._parts.conductor.is_finished(item.shard.instrument, item.shard.exposure):
-            self._parts.outbox.release(item.shard.instrument, item.shard.exposure)
-        if not committed.error:  # else a restart does it again, and reads what it has read now
-            for settled in self._parts.conductor.settled(item.shard.instrument, item.shard.exposure):
-                released = self._parts.scratch.release(item.shard.instrument, settled)
-                if released and isinstance(settled, int):
-                    self._parts.conductor.seal(item.shard.instrument, settled)
+        if item.shard.day_obs is None:
+            self._let_go(item.shard, committed)
         if committed.uris:
             self._spawn(self._publish(item, committed), PUBLISH)
+
+    def _let_go(self, shard: Shard, committed: Committed) -> None:
+        """Let go of what was kept of an exposure of which nothing more is to be done."""
+        if self._parts.conductor.is_finished(shard.instrument, shard.exposure):
+            self._parts.outbox.release(shard.instrument, shard.exposure)
+        if not committed.error:  # else a restart does it again, and reads what it has read now
+            for settled in self._parts.conductor.settled(shard.instrument, shard.exposure):
+                released = self._parts.scratch.release(shard.instrument, settled)
+                if released and isinstance(settled, int):
+                    self._parts.conductor.seal(shard.instrument, settled)
 
     async def _publish(self, item: ShardItem, committed: Committed) -> None:
         for dataset_type, uri in committed.uris.items():

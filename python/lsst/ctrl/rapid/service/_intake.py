@@ -20,6 +20,7 @@ from ..ingest import Ingestor, Raw, RawReady, RegisteredRaw
 from ..instruments import RefusedError
 from ..model import Arrival, DownSelected, Shard
 from ..plan import CompiledPipeline, is_away
+from ._days import Days
 from ._ended import Ended, shards_of, still_read
 from ._flow import ShardFlow
 from ._parts import Parts
@@ -64,6 +65,7 @@ class Intake:
         self._registry = registry
         self.refused = 0
         self._reduced = False
+        self.days = Days(parts, flow, self._ask)
 
     async def take(self, arrival: Arrival) -> None:
         """Take in an arrival."""
@@ -122,6 +124,7 @@ class Intake:
             await self._shed(raw, item, pipeline.name, selected.reason)
             return
         ended = await self._count_ended(raw, pipeline)
+        day_obs = await self.days.know(raw)
         if item is not None and parts.settings.transfer == "move":
             parts.outbox.defer(raw.instrument, raw.exposure, item)
         elif item is not None and not ended:
@@ -138,6 +141,7 @@ class Intake:
             newness,
             raw.group,
             raw.group_size,
+            day_obs,
         )
         self._flow.ready([s for s in ready if s.detector is not None], now, raw)
         self._flow.ready([s for s in ready if s.detector is None], now)

@@ -16,10 +16,10 @@ from ..plan import CompiledPipeline, Step
 
 
 def kinds_of(pipelines: Iterable[CompiledPipeline]) -> Sequence[tuple[Step, Sequence[str]]]:
-    """Return one step of each kind of outcome, and the tasks of all of this kind, over all pipelines."""
+    """Return one step of each kind of outcome of exposures and groups, and the tasks of all of this kind."""
     kinds: dict[str, tuple[Step, dict[str, None]]] = {}
     for pipeline in pipelines:
-        for step in pipeline.steps:
+        for step in pipeline.arrival_steps:
             name = outcome_dataset_type(step).name
             kinds.setdefault(name, (step, {}))[1].update(dict.fromkeys(step.tasks))
     return [(step, list(tasks)) for step, tasks in kinds.values()]

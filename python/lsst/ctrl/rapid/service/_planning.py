@@ -13,10 +13,13 @@ from lsst.daf.butler import DimensionRecord
 
 from ..engine import ExplicitQuantum, QuantaRequest, ShardRequest
 from ..plan import (
+    CompiledPipeline,
+    NoQuantaError,
     PlannedQuantum,
     Planner,
     RecordStore,
     ShardInputs,
+    Step,
     build_from_memory,
     build_from_queries,
     describe_quanta,
@@ -104,7 +107,7 @@ class HeadPlanner:
         self._records.add(new_records)
         try:
             raw_runs = dict.fromkeys(raw.dataset.run for raw in request.raws)
-            collections = [*self._compiled.inputs, *raw_runs]
+            collections = [*request.collections, *self._compiled.inputs, *raw_runs]
             match step.planner:
                 case Planner.TRIVIAL:
                     refs = request.refs(compiled.dataset_types, self._records)
@@ -120,11 +123,21 @@ class HeadPlanner:
                         collections,
                     )
                 case _:
-                    return build_from_queries(
-                        compiled, step, shard, request.run, self._records, butler, collections
-                    )
+                    return self._from_queries(compiled, step, request, collections)
         finally:
             self._records.discard(new_records)
+
+    def _from_queries(
+        self, compiled: CompiledPipeline, step: Step, request: ShardRequest, collections: Sequence[str]
+    ) -> Sequence[PlannedQuantum]:
+        butler, shard = self._compiled.butler, request.shard
+        try:
+            return build_from_queries(compiled, step, shard, request.run, self._records, butler, collections)
+        except NoQuantaError:
+            # Exposures of a day may all have failed, which each of them tells.
+            if shard.day_obs is None:
+                raise
+            return []
 
 
 def _records(planned: Sequence[PlannedQuantum]) -> tuple[DimensionRecord, ...]:

@@ -51,7 +51,9 @@ def repeat_command(
     assert pipeline.source is not None, "A pipeline that is run was read from a file."
     path = pipeline.source.path.resolve()
     where = [f"instrument='{shard.instrument}'"]
-    if shard.group is None:
+    if shard.day_obs is not None:
+        where.append(f"day_obs={shard.day_obs}")
+    elif shard.group is None:
         where.append(f"exposure={shard.exposure}")
     else:
         where.append(f"group='{shard.group}'")
@@ -61,7 +63,7 @@ def repeat_command(
         where.append(f"detector IN ({','.join(map(str, settings.detectors))})")
     reads = any(one.reads(InputKind.EARLIER_STEP) for one in repeated)
     collections = [run, *inputs] if reads else [*inputs]
-    of = shard.group or shard.exposure
+    of = shard.day_obs or shard.group or shard.exposure
     name = "-".join(map(str, [step.label, of, *([] if shard.detector is None else [shard.detector])]))
     words = [
         "pipetask", "run", "-b", _absolute(settings.repository), "-p", f"{path}#{','.join(labels)}",

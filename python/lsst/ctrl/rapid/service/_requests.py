@@ -21,6 +21,7 @@ from ..plan import (
     InputKind,
     Planner,
     RecordsMessage,
+    day_chain,
     partial_chain,
     record_to_json,
     run_name,
@@ -68,6 +69,7 @@ class Requests:
         self._run_inputs: dict[str, tuple[tuple[DatasetMessage, ...], RecordsMessage]] = {}
         self._run_ready: dict[str, asyncio.Event] = {}
         self._texts: dict[int, tuple[DimensionRecord, str]] = {}
+        self._days: dict[tuple[str, int], DimensionRecord] = {}
 
     def add(self, raw: Raw) -> Raw | None:
         """Remember a raw; returns the one of the same data ID that was there before, which stays."""
@@ -78,7 +80,13 @@ class Requests:
         if (before := raws.get(raw.detector)) is not None:
             return before
         raws[raw.detector] = raw
+        if (raw.instrument, raw.day_obs) not in self._days:
+            self.add_day(next(r for r in raw.to_register if r.definition.name == "day_obs"))
         return None
+
+    def add_day(self, record: DimensionRecord) -> None:
+        """Remember the record of an observing day."""
+        self._days[str(record.dataId["instrument"]), int(record.dataId["day_obs"])] = record
 
     def _forget_one(self) -> None:
         """Forget the oldest exposure with which nothing is to be done any more, when there are many."""
@@ -107,9 +115,13 @@ class Requests:
     def records(self, shard: Shard) -> tuple[DimensionRecord, ...]:
         """Return all dimension records of a shard's exposures.
 
+        Of a day, its own record.
+
         The raws of an exposure share one tuple, of hundreds where it has a visit.  Where that is all, it is
         returned as it is: the committer looks at each tuple once.
         """
+        if shard.day_obs is not None:
+            return (self._days[shard.instrument, shard.day_obs],)
         distinct = {id(raw.to_register): raw.to_register for raw in self.raws(shard)}
         if len(distinct) == 1:
             return next(iter(distinct.values()))
@@ -117,8 +129,11 @@ class Requests:
 
     def run_of(self, shard: Shard) -> RunItem:
         """Return the RUN that a shard writes to: that of its newest exposure's day."""
-        pipeline, day_obs = self._compiled.pipelines[shard.pipeline], self.raws(shard)[0].day_obs
+        pipeline, day_obs = self._compiled.pipelines[shard.pipeline], self._day_of(shard)
         return self.partial_run_for(pipeline, day_obs) if shard.partial else self.run_for(pipeline, day_obs)
+
+    def _day_of(self, shard: Shard) -> int:
+        return self.raws(shard)[0].day_obs if shard.day_obs is None else shard.day_obs
 
     def run_for(self, pipeline: CompiledPipeline, day_obs: int) -> RunItem:
         """Return the RUN of a pipeline for an observing day."""
@@ -134,7 +149,7 @@ class Requests:
         if shard.detector is not None or shard.group is not None or shard.partial:
             return None
         pipeline = self._compiled.pipelines[shard.pipeline]
-        return self.partial_run_for(pipeline, self.raws(shard)[0].day_obs).run
+        return self.partial_run_for(pipeline, self._day_of(shard)).run
 
     def run_is_ready(self, committed: Committed) -> None:
         """A RUN has been made, or could not be; shards that construct tasks with datasets wait for it."""
@@ -179,6 +194,8 @@ class Requests:
         LookupError
             If a dimension record is missing.
         """
+        if shard.day_obs is not None:
+            return self._of_day(shard, shard.day_obs)
         step = self._compiled.pipelines[shard.pipeline].step(shard.step)
         wanted = self._compiled.expected[shard.instrument] if detectors is None else detectors
         raws = [raw for raw in self.raws(shard) if raw.detector in wanted]
@@ -224,6 +241,25 @@ class Requests:
                     *(raw.datastore_records for raw in registered),
                 ]
             ),
+        )
+
+    def _of_day(self, shard: Shard, day_obs: int) -> ShardRequest:
+        """Return the message for a day: its quanta are made of what is in the registry."""
+        run = self.run_of(shard).run
+        init_inputs, init_records = self._run_inputs.get(run, ((), {}))
+        return ShardRequest(
+            pipeline=shard.pipeline,
+            step=shard.step,
+            instrument=shard.instrument,
+            exposure=shard.exposure,
+            detector=None,
+            day_obs=day_obs,
+            run=run,
+            dimension_records=tuple(map(self._to_json, self.records(shard))),
+            raws=(),
+            inputs=init_inputs,
+            datastore_records=init_records,
+            collections=(day_chain(self._output, day_obs),),
         )
 
     def _to_json(self, record: DimensionRecord) -> str:

@@ -42,6 +42,7 @@ class RunSettings(Model):
     until_idle: float | None = pydantic.Field(default=None, gt=0)
     gather_timeout: float | None = None
     gather_deadline: float | None = None
+    day_update: int | None = None
     quantum_timeout: float = 600.0
     attempts: int = 2
     commit_interval: float = 0.25

@@ -40,6 +40,7 @@ def make_parts(
     gathering = Gathering(
         timeout=settings.gather_timeout or compiled.rapid.gather_timeout,
         deadline=settings.gather_deadline or compiled.rapid.gather_deadline,
+        day_update=compiled.rapid.day_update if settings.day_update is None else settings.day_update,
     )
     conductor = Conductor(
         rules,
@@ -120,5 +121,6 @@ def _rule(step: Step) -> StepRule:
         per_detector=step.per_detector,
         after=step.after,
         per_group=step.per_group,
+        per_day=step.per_day,
         needs_commit=step.planner is Planner.BUILDER,
     )
