@@ -1,4 +1,4 @@
-"""Steps of an observing day: in part every so many exposures, whole when it is over, again when more comes."""
+"""Steps of an observing day: in part every so many exposures, whole when it is over, again for more."""
 
 from __future__ import annotations
 

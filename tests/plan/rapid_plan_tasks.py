@@ -11,6 +11,7 @@ from lsst.pipe.base import connectionTypes as ct
 
 DETECTOR = ("instrument", "exposure", "detector")
 EXPOSURE = ("instrument", "exposure")
+DAY = ("instrument", "day_obs")
 
 
 def _task(name: str, dimensions: tuple[str, ...], members: dict[str, Any]) -> type[pb.PipelineTask]:
@@ -103,6 +104,22 @@ Rank = _task(
         "stats": _input("stats", "StructuredDataDict"),
         "summary": _input("summary", "StructuredDataDict", EXPOSURE),
         "out": _output("rank", "StructuredDataDict"),
+    },
+)
+Night = _task(
+    "Night",
+    DAY,
+    {
+        "summaries": _input("summary", "StructuredDataDict", EXPOSURE, multiple=True),
+        "out": _output("night", "StructuredDataDict", DAY),
+    },
+)
+DetectorNight = _task(
+    "DetectorNight",
+    (*DAY, "detector"),
+    {
+        "stats": _input("stats", "StructuredDataDict", multiple=True),
+        "out": _output("night_of_detector", "StructuredDataDict", (*DAY, "detector")),
     },
 )
 RawGather = _task(

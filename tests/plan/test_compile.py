@@ -121,10 +121,35 @@ def test_a_task_that_is_not_of_one_exposure_is_refused(butler: Any, pipeline: Wr
         compile_pipeline(pipeline({"odd_one": "Master"}), butler)
 
 
-def test_a_step_that_is_not_sharded_by_exposure_is_refused(butler: Any, pipeline: Write) -> None:
-    path = pipeline({"gather": "RawGather"}, {"nightly": (("day_obs",), ["gather"])})
-    with pytest.raises(InputError, match="nightly"):
-        compile_pipeline(path, butler)
+NIGHT = {"isr": "Isr", "stat": "Stat", "gather": "Gather", "night": "Night"}
+
+
+@pytest.mark.parametrize("declared", [True, False])
+def test_a_step_of_a_day_is_planned_from_what_is_registered(
+    butler: Any, pipeline: Write, *, declared: bool
+) -> None:
+    steps = {"a": (D, ["isr", "stat"]), "b": (E, ["gather"]), "c": (("day_obs",), ["night"])}
+    compiled = compile_pipeline(pipeline(NIGHT, steps) if declared else pipeline(NIGHT), butler)
+    [night] = compiled.day_steps
+    assert night.label == ("c" if declared else "day_obs_step")
+    assert night.planner is Planner.BUILDER
+    assert night.reasons == ("it takes all that is registered of an observing day",)
+    assert (night.per_day, night.per_detector, night.per_group) == (True, False, False)
+    assert compiled.arrival_steps == compiled.steps[:2]
+
+
+def test_steps_of_a_day_that_cannot_be_run_are_refused(butler: Any, pipeline: Write) -> None:
+    alone = pipeline({"gather": "RawGather"}, {"nightly": (("day_obs",), ["gather"])})
+    with pytest.raises(InputError, match=r"steps nightly take what others make.*there are no others"):
+        compile_pipeline(alone, butler)
+    tasks = {"isr": "Isr", "stat": "Stat", "night": "DetectorNight"}
+    both = pipeline(tasks, {"a": (D, ["isr", "stat"]), "c": (("day_obs", "detector"), ["night"])})
+    with pytest.raises(InputError, match=r"'c'.* a day_obs is processed as a whole"):
+        compile_pipeline(both, butler)
+    [whole] = compile_pipeline(
+        pipeline(tasks, {"a": (D, ["isr", "stat"]), "c": (("day_obs",), ["night"])}), butler
+    ).day_steps
+    assert whole.tasks == ("night",)
 
 
 @pytest.mark.parametrize(

@@ -57,7 +57,7 @@ class Bench:
     def pipeline(self, *steps: Step) -> Any:
         producers = {"image": types.SimpleNamespace(label="isr_task")}
         graph = types.SimpleNamespace(producer_of=producers.get)
-        return types.SimpleNamespace(name="p", hash="h", steps=steps, graph=graph)
+        return types.SimpleNamespace(name="p", hash="h", steps=steps, arrival_steps=steps, graph=graph)
 
     def put(self, step: Step, outcome: str, run: str = RUN, **data_id: str | int) -> None:
         name = outcome_dataset_type(step).name

@@ -13,7 +13,9 @@ from lsst.ctrl.rapid.service._requests import Requests
 class Compiled:
     """A run of one pipeline that takes every exposure."""
 
-    pipelines = types.MappingProxyType({"p": types.SimpleNamespace(name="p", hash="h", steps=())})
+    pipelines = types.MappingProxyType(
+        {"p": types.SimpleNamespace(name="p", hash="h", steps=(), day_steps=())}
+    )
 
     def choose(self, _: object) -> object:
         return self.pipelines["p"]

@@ -96,6 +96,34 @@ class GatherTask(pb.PipelineTask):
         return pb.Struct(total={"total": sum(s["level"] for s in scaled), "n": len(scaled)})
 
 
+class NightConnections(pb.PipelineTaskConnections, dimensions=("instrument", "day_obs")):
+    total = ct.Input(
+        name="toy_total",
+        storageClass="StructuredDataDict",
+        dimensions=("instrument", "exposure"),
+        multiple=True,
+        doc="Totals of the day's exposures.",
+    )
+    night = ct.Output(
+        name="toy_night",
+        storageClass="StructuredDataDict",
+        dimensions=("instrument", "day_obs"),
+        doc="What the day has.",
+    )
+
+
+class NightConfig(pb.PipelineTaskConfig, pipelineConnections=NightConnections):
+    pass
+
+
+class NightTask(pb.PipelineTask):
+    ConfigClass: ClassVar = NightConfig
+    _DefaultName: ClassVar = "night"
+
+    def run(self, total):
+        return pb.Struct(night={"exposures": len(total), "detectors": sum(one["n"] for one in total)})
+
+
 def _calibration(name, *more):
     return ct.PrerequisiteInput(
         name=name,

@@ -398,6 +398,11 @@ class Conductor:
         return self._draining or self.ready == 0 or not self._dispatcher.can_dispatch
 
     @property
+    def has_told(self) -> bool:
+        """Whether something that is not a dispatch is to be told by `decide`."""
+        return bool(self._told)
+
+    @property
     def backlog(self) -> Backlog:
         """What waits of exposures older than the newest."""
         return self._dispatcher.backlog

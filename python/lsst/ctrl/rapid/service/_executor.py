@@ -350,10 +350,7 @@ class Executor:
             await asyncio.sleep(_TICK_SECONDS)
             now = time.time()
             self._feeding.look(self._parts.conductor.ready + self._arrivals.qsize())
-            ready = self._parts.conductor.tick(now)
-            if ready:
-                self._flow.ready(ready, now)
-                self._flow.act()
+            self._flow.proceed(self._parts.conductor.tick(now), now)
             self._check_finished()
 
     async def _refresh_calibrations(self) -> None:

@@ -345,9 +345,9 @@ class ShardFlow:
         )
 
     def proceed(self, ready: Sequence[Shard], now: float) -> None:
-        """Take in shards whose gate has opened, and act."""
-        if ready:
-            self.ready(ready, now)
+        """Take in shards whose gate has opened, and act if something is to be done."""
+        self.ready(ready, now)
+        if ready or self._parts.conductor.has_told:
             self.act()
 
     def _shard_committed(self, item: ShardItem, committed: Committed) -> None:

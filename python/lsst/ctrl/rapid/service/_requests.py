@@ -70,6 +70,7 @@ class Requests:
         self._run_ready: dict[str, asyncio.Event] = {}
         self._texts: dict[int, tuple[DimensionRecord, str]] = {}
         self._days: dict[tuple[str, int], DimensionRecord] = {}
+        self._has_days = any(pipeline.day_steps for pipeline in compiled.pipelines.values())
 
     def add(self, raw: Raw) -> Raw | None:
         """Remember a raw; returns the one of the same data ID that was there before, which stays."""
@@ -80,7 +81,7 @@ class Requests:
         if (before := raws.get(raw.detector)) is not None:
             return before
         raws[raw.detector] = raw
-        if (raw.instrument, raw.day_obs) not in self._days:
+        if self._has_days and (raw.instrument, raw.day_obs) not in self._days:
             self.add_day(next(r for r in raw.to_register if r.definition.name == "day_obs"))
         return None
 
