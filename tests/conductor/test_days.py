@@ -145,6 +145,26 @@ def test_a_day_that_is_over_waits_for_what_has_come_and_shows_meanwhile_what_the
     assert night.new() == ["night whole"]
 
 
+def test_exposures_of_a_day_that_was_over_long_ago_are_not_shown_one_by_one(make_hand: MakeHand) -> None:
+    night = Night(make_hand([ISR, GATHER, NIGHT], detectors=1), update=10)
+    night.hand.now = ROLLOVER + 1e6
+    for exposure in (1, 2, 3):
+        night.come(exposure)
+    night.work()
+    assert night.new() == ["night whole"]
+
+
+def test_a_run_that_ends_makes_the_day_whole_and_not_in_part_before(night: Night) -> None:
+    night.take(1, 2, 3)
+    night.new()
+    night.come(4)
+    [isr] = night.hand.shards()
+    night.conductor.close_gates(night.hand.now)
+    night.end(isr)
+    night.work()
+    assert night.new() == ["night whole"]
+
+
 def test_what_was_made_whole_is_withdrawn_as_soon_as_more_comes_and_made_again(night: Night) -> None:
     night.take(1)
     night.until(ROLLOVER)

@@ -210,7 +210,7 @@ class Conductor:
         if (whole := self._known.join(found, group, group_size)) is not None:
             self._enter(whole)
         ready = self._advance(found, now, detector)
-        if day_obs is not None and (day := self._known.join_day(found, day_obs)) is not None:
+        if day_obs is not None and (day := self._known.join_day(found, day_obs, now)) is not None:
             ready += self._advance_day(day, now)
         return ready
 
@@ -224,7 +224,7 @@ class Conductor:
         shards
             Those that are ready now, because the day is over.
         """
-        if (day := self._known.day(pipeline, instrument, day_obs)) is None:
+        if (day := self._known.day(pipeline, instrument, day_obs, now)) is None:
             return []
         day.resume(before)
         return self._advance_day(day, now)

@@ -50,10 +50,18 @@ class DayProgress(Progress):
         The day.
     every
         After how many more exposures they are made in part; 0: never.
+    came
+        When it was heard of first.
     """
 
     def __init__(
-        self, pipeline: str, instrument: str, day_obs: int, rules: Iterable[StepRule], every: int
+        self,
+        pipeline: str,
+        instrument: str,
+        day_obs: int,
+        rules: Iterable[StepRule],
+        every: int,
+        came: float,
     ) -> None:
         super().__init__(pipeline, instrument, (rule for rule in rules if rule.per_day), 0.0)
         self.day_obs = day_obs
@@ -61,6 +69,7 @@ class DayProgress(Progress):
         self._labels = frozenset(rule.label for rule in self.rules)
         self._over_at = _end_of(day_obs)
         self._is_over = False
+        self._was_shown = came >= self._over_at
         self._open: dict[int, None] = {}
         self._fresh = 0
         self._has_some = False
@@ -168,10 +177,10 @@ class DayProgress(Progress):
                 return None
             if not self._open:
                 return Pass(frozenset(), self._labels, revision=self._passes)
-            wanted = 1
-        else:
-            wanted = self._every
+        # Where much waits when the day is over, what there is is shown once.
+        wanted = 1 if now >= self._over_at and not self._was_shown else self._every
         if self._every and self._fresh >= wanted:
+            self._was_shown = now >= self._over_at
             # An earlier run may have left one, too.
             return Pass(frozenset(), self._labels, partial=True, revision=self._passes, held=True)
         return None

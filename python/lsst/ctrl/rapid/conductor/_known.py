@@ -94,7 +94,7 @@ class Known:
         self._group_of[exposure.place] = whole.place
         return whole
 
-    def day(self, pipeline: str, instrument: str, day_obs: int) -> DayProgress | None:
+    def day(self, pipeline: str, instrument: str, day_obs: int, now: float) -> DayProgress | None:
         """Return an observing day, new or known; `None` if nothing is run for days."""
         rules = self._steps[pipeline]
         if not any(rule.per_day for rule in rules):
@@ -102,14 +102,14 @@ class Known:
         place = DayProgress.place_of(pipeline, instrument, day_obs)
         if (found := self.days.get(place)) is None:
             every = self.gathering.day_update
-            found = self.days[place] = DayProgress(pipeline, instrument, day_obs, rules, every)
+            found = self.days[place] = DayProgress(pipeline, instrument, day_obs, rules, every, now)
         return found
 
-    def join_day(self, exposure: ExposureProgress, day_obs: int) -> DayProgress | None:
+    def join_day(self, exposure: ExposureProgress, day_obs: int, now: float) -> DayProgress | None:
         """Have an exposure of which something is to be done in its day; `None` if it joins none."""
         if not self.is_active(exposure.place):
             return None
-        if (day := self.day(exposure.pipeline, exposure.instrument, day_obs)) is not None:
+        if (day := self.day(exposure.pipeline, exposure.instrument, day_obs, now)) is not None:
             day.join(exposure.exposure)
             self._day_of[exposure.place] = day.place
         return day

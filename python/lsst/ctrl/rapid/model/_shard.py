@@ -121,7 +121,9 @@ class Shard:
         of = f"exposure {self.exposure}" if self.group is None else f"group {self.group}"
         if self.day_obs is not None:
             of = f"day_obs {self.day_obs}"
-        again = " (partial)" if self.partial else f" (again, {self.revision})" if self.revision else ""
+        again = f" (again, {self.revision})" if self.revision and self.day_obs is None else ""
+        if self.partial:
+            again = " (partial)"
         return f"{self.pipeline}#{self.step} {self.instrument} {of}{detector}{again}"
 
 
