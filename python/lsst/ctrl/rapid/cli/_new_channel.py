@@ -29,7 +29,7 @@ from .scaffold import (
 @click.option(
     "--dimensions",
     required=True,
-    help="Of the channel, like exposure,detector or exposure or visit,detector.",
+    help="Of the channel, like exposure,detector or exposure or visit,detector or day_obs.",
 )
 @click.option(
     "--input",

@@ -10,12 +10,13 @@ from collections.abc import Mapping, Sequence
 from ..model import Policy, Shard
 from ._choice import Choice
 from ._day import DayBefore, DayProgress
-from ._decisions import Backlog, Decision, Drop, Give, Selected
+from ._decisions import Backlog, Decision, Give, Selected
 from ._dispatcher import Dispatcher
-from ._exposure import ExposureProgress, Gathering
+from ._exposure import Gathering
+from ._gates import Gates
 from ._known import NOT_YET_KNOWN, Known
 from ._progress import Progress
-from ._steps import RAW, Place, State, StepRule
+from ._steps import RAW, State, StepRule
 
 
 class Conductor:
@@ -70,8 +71,7 @@ class Conductor:
         self._attempts = attempts
         self._known = known = Known(steps, gathering)
         self._dispatcher = Dispatcher(known.active, known.progress, steps, partners or {}, self._policy.mode)
-        self._timed: dict[Place, Progress] = {}
-        self._told: list[Decision] = []
+        self._gates = Gates(known, self._dispatcher)
         self._draining = False
         self._paused = False
 
@@ -206,12 +206,12 @@ class Conductor:
         found = self._known.exposure(pipeline, (instrument, exposure), now, newness, selected)
         self._dispatcher.note_newest(found)
         found.arrive(detector, now)
-        self._enter(found)
+        self._gates.enter(found)
         if (whole := self._known.join(found, group, group_size)) is not None:
-            self._enter(whole)
-        ready = self._advance(found, now, detector)
+            self._gates.enter(whole)
+        ready = self._gates.advance(found, now, detector)
         if day_obs is not None and (day := self._known.join_day(found, day_obs, now)) is not None:
-            ready += self._advance_day(day, now)
+            ready += self._gates.advance_day(day, now)
         return ready
 
     def resume_day(
@@ -227,7 +227,7 @@ class Conductor:
         if (day := self._known.day(pipeline, instrument, day_obs, now)) is None:
             return []
         day.resume(before)
-        return self._advance_day(day, now)
+        return self._gates.advance_day(day, now)
 
     def raw_committed(self, instrument: str, exposure: int, detector: int, now: float) -> Sequence[Shard]:
         """A raw is in the registry, or never will be; returns the shards that this made ready."""
@@ -283,7 +283,7 @@ class Conductor:
         if attempt < self._attempts:
             self._dispatcher.make_ready(shard)
             return []
-        self._told.append(Give(shard, f"{reason} (attempt {attempt} of {self._attempts})", attempt))
+        self._gates.tell(Give(shard, f"{reason} (attempt {attempt} of {self._attempts})", attempt))
         return self._end(shard, State.FAILED, now)
 
     def committed(self, shard: Shard, now: float) -> Sequence[Shard]:
@@ -291,12 +291,12 @@ class Conductor:
         if shard.day_obs is not None:
             if isinstance(day := self._known.progress(shard), DayProgress):
                 day.commit(shard)
-                return self._advance_day(day, now)
+                return self._gates.advance_day(day, now)
             return []
         if shard.group is not None:
             if (whole := self._known.groups.get((shard.instrument, shard.group))) is not None:
                 whole.committed.add((shard.step, shard.detector))
-            return self._settle_in_day((shard.instrument, shard.exposure), now)
+            return self._gates.settle_in_day((shard.instrument, shard.exposure), now)
         found = self._known.exposures.get((shard.instrument, shard.exposure))
         if found is not None and shard.detector is None and not found.is_current(shard):
             return []
@@ -306,23 +306,20 @@ class Conductor:
         """What an exposure's complete gathers made is gone; returns the gathers that are ready now."""
         found = self._known.exposures[instrument, exposure]
         found.replaced()
-        return self._advance(found, now)
+        return self._gates.advance(found, now)
 
     def withdrawn(self, shard: Shard, now: float) -> Sequence[Shard]:
         """What the steps of a shard's day made is gone, or stays; returns the shards that are ready now."""
         day = self._known.progress(shard)
         assert isinstance(day, DayProgress), "Only what is made of a day is withdrawn."
         day.withdrawn()
-        return self._advance_day(day, now)
+        return self._gates.advance_day(day, now)
 
     # Events: time
 
     def tick(self, now: float) -> Sequence[Shard]:
         """Time has passed; returns the gathers that this made ready."""
-        due = [found for found in self._timed.values() if found.due is not None and now >= found.due]
-        for found in due:
-            found.pass_time(now)
-        return [shard for found in due for shard in self._advance(found, now)]
+        return self._gates.pass_time(now)
 
     def close_gates(self, now: float) -> Sequence[Shard]:
         """No more raws will come: open gathers run with what is there, and the backlog is worked off.
@@ -336,7 +333,7 @@ class Conductor:
         ready: list[Shard] = []
         for found in list(self._known.active.values()):
             found.close(now)
-            ready += self._advance(found, now)
+            ready += self._gates.advance(found, now)
         return ready
 
     def forget(self, instrument: str, exposure: int) -> Sequence[int] | None:
@@ -356,7 +353,7 @@ class Conductor:
 
     def decide(self) -> list[Decision]:
         """Return what to do now."""
-        decisions, self._told = self._told, []
+        decisions = self._gates.take_told()
         if self._draining or self._paused:
             return decisions
         decisions += self._dispatcher.dispatch()
@@ -393,14 +390,14 @@ class Conductor:
     @property
     def idle(self) -> bool:
         """Whether nothing runs, could be dispatched or is about to be told."""
-        if self.running or self._told:
+        if self.running or self._gates.has_told:
             return False
         return self._draining or self.ready == 0 or not self._dispatcher.can_dispatch
 
     @property
     def has_told(self) -> bool:
         """Whether something that is not a dispatch is to be told by `decide`."""
-        return bool(self._told)
+        return self._gates.has_told
 
     @property
     def backlog(self) -> Backlog:
@@ -415,8 +412,7 @@ class Conductor:
     @property
     def next_deadline(self) -> float | None:
         """When `tick` must be called at the latest; `None` when time alone opens no gate."""
-        times = (found.due for found in self._timed.values())
-        return min((time for time in times if time is not None), default=None)
+        return self._gates.next_deadline
 
     def missing(self, instrument: str, exposure: int) -> frozenset[int]:
         """Return the expected detectors of an exposure that have not come."""
@@ -462,88 +458,11 @@ class Conductor:
         found.committed.add((step, detector))
         ready: list[Shard] = []
         if found.waits or self._known.waits_for_commits(found.pipeline):
-            ready += self._advance(found, now, detector)
-        return ready + self._settle_in_day(found.place, now)
-
-    def _settle_in_day(self, place: Place, now: float) -> list[Shard]:
-        """Have an exposure in its day as settled, if it is; returns what that makes ready."""
-        day = self._known.settle_in_day(place)
-        return [] if day is None else self._advance_day(day, now)
-
-    def _advance_day(self, day: DayProgress, now: float) -> list[Shard]:
-        """Do what is due for a day; returns the shards that are ready."""
-        if (withdraw := day.withdraw()) is not None:
-            self._told.append(withdraw)
-        if not day.finished:
-            self._enter(day)
-        return self._open_gates_of(day, now)
+            ready += self._gates.advance(found, now, detector)
+        return ready + self._gates.settle_in_day(found.place, now)
 
     def _end(self, shard: Shard, state: State, now: float) -> Sequence[Shard]:
         found = self._known.progress(shard)
         found.end(shard, state, now)
         self._dispatcher.forget_tries(shard)
-        return self._advance(found, now, shard.detector)
-
-    def _advance(self, found: Progress, now: float, detector: int | None = None) -> list[Shard]:
-        """Open what gates can be opened of an exposure and its group; returns the shards behind them.
-
-        Where only a detector of an exposure has news, others of it wait for the same as before.
-        """
-        concerned = None
-        if isinstance(found, ExposureProgress):
-            concerned = None if detector is None else [detector]
-        ready = self._open_gates_of(found, now, concerned)
-        if (group := self._known.group_of(found.place)) is not None:
-            ready += self._open_gates_of(group, now)
-        return ready
-
-    def _open_gates_of(
-        self, found: Progress, now: float, detectors: Sequence[int] | None = None
-    ) -> list[Shard]:
-        ready: list[Shard] = []
-        # Also what was shed is committed, which never came to be worked on.
-        concerned = sorted(found.arrived if detectors is None else found.arrived.intersection(detectors))
-        moved = True
-        while moved:
-            moved = self._begin_pass(found, now)
-            for rule in found.rules:
-                for detector in concerned if rule.per_detector else [None]:
-                    known = (rule.label, detector) in found.states
-                    if known or not found.gate_is_open(rule, detector, now):
-                        continue
-                    shard = found.shard(rule.label, detector)
-                    if found.blocked(rule, detector):
-                        found.end(shard, State.FAILED, now)
-                        self._told.append(Give(shard, "an earlier step failed", 0))
-                        moved = True
-                    else:
-                        self._dispatcher.make_ready(shard)
-                        ready.append(shard)
-        if found.finished:
-            self._known.active.pop(found.place, None)
-        if found.due is None:
-            self._timed.pop(found.place, None)
-        else:
-            self._timed[found.place] = found
-        return ready
-
-    def _begin_pass(self, found: Progress, now: float) -> bool:
-        """Begin the next pass of gathers, if it is due; tells whether it was."""
-        coming = found.next_pass(now)
-        if coming is None:
-            return False
-        removal = found.removal(coming)
-        for shard in found.begin(coming):
-            self._dispatcher.drop(shard)
-            self._told.append(Drop(shard))
-        if removal is not None:
-            self._told.append(removal)
-        return True
-
-    def _enter(self, found: Progress) -> None:
-        """Have something to be done with it; what is of one newness in order of entry."""
-        if found.place not in self._known.active:
-            self._known.active[found.place] = found
-            self._dispatcher.enter(found)
-        else:
-            self._dispatcher.requeue(found)
+        return self._gates.advance(found, now, shard.detector)

@@ -183,8 +183,8 @@ def _group(text: str, universe: DimensionUniverse) -> DimensionGroup:
             raise InputError(f"There is no dimension {name!r}; {_nearest(name, universe.dimensions.names)}")
     if not {"exposure", "visit", "group", "day_obs"} & set(names):
         raise InputError(
-            "--dimensions: a channel is per exposure, visit or group, with or without detector; "
-            f"{text} are of none."
+            "--dimensions: a channel is per exposure, visit or group, with or without detector, or per "
+            f"day_obs; {text} are of none."
         )
     return universe.conform(names)
 
