@@ -33,18 +33,18 @@ _WORDS = {
 
 
 class Model(pydantic.BaseModel):
-    """Base of the models at boundaries: frozen, unknown keys refused."""
+    """Base of the models at boundaries: frozen, unknown keys and numbers that are none refused."""
 
-    model_config = pydantic.ConfigDict(frozen=True, extra="forbid")
+    model_config = pydantic.ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 class InputModel(Model):
-    """Base of the models of what people and other systems write: text has an end, and numbers are numbers.
+    """Base of the models of what people and other systems write: text has an end.
 
     How many items a list or mapping may have, each model says for itself.
     """
 
-    model_config = pydantic.ConfigDict(str_max_length=_LONGEST_TEXT, allow_inf_nan=False)
+    model_config = pydantic.ConfigDict(str_max_length=_LONGEST_TEXT)
 
 
 def _check_path(value: Any) -> Any:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ("MAX_FILE", "read_file", "read_json", "read_yaml")
+__all__ = ("MAX_FILE", "read_file", "read_json", "read_secret", "read_yaml")
 
 import json
 import math
@@ -20,6 +20,7 @@ from ._input_error import InputError
 MAX_FILE = 256 * 1024
 """Largest file for people that is read, bytes: a site file has one or two thousand."""
 
+_LONGEST_SECRET = 4096
 _MAX_DEPTH = 20
 _MAX_NODES = 5_000
 
@@ -52,6 +53,32 @@ def read_file(path: Path, most: int = MAX_FILE) -> bytes:
     if len(content) > most:
         raise InputError(f"{path}: has more than {_told(most)}, the most that is read.")
     return content
+
+
+def read_secret(path: Path, source: str) -> str:
+    """Return the password or token that a file holds, without blanks around it.
+
+    Parameters
+    ----------
+    path
+        The file.
+    source
+        Where it is named, for the message.
+
+    Raises
+    ------
+    InputError
+        If it cannot be read, or holds something else than one line of text.
+    """
+    try:
+        secret = read_file(path, _LONGEST_SECRET).decode().strip()
+    except InputError as err:
+        raise InputError(f"{source}: {err}") from None
+    except UnicodeDecodeError:
+        raise InputError(f"{source}: {path}: cannot be read: it is not text.") from None
+    if not secret.isprintable():
+        raise InputError(f"{source}: {path}: must hold one line.")
+    return secret
 
 
 def read_yaml(text: str | bytes, source: str) -> Any:
@@ -111,7 +138,7 @@ def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def _told(size: int) -> str:
-    return f"{size // 1024} kB"
+    return f"{size >> 20} MB" if size >= 1 << 20 else f"{size >> 10} kB"
 
 
 class _Loader(yaml.SafeLoader):
