@@ -69,7 +69,7 @@ def test_a_typo_in_a_pattern_is_told_with_its_place(written: object, told: str) 
 def test_every_fault_is_told_at_once() -> None:
     with pytest.raises(InputError) as caught:
         parse(SiteFile, {"workers": 0, "attempts": "many", "polling": "perhaps"}, "site.yaml")
-    for key in ("workers:", "attempts:", "polling:"):
+    for key in ("workers.count:", "attempts:", "polling:"):
         assert key in str(caught.value)
 
 
@@ -121,7 +121,7 @@ def test_a_site_file_takes_what_it_does_not_say_from_the_one_that_it_extends(tmp
     write(tmp_path / "middle" / "site.yaml", "extends: ../top.yaml\nworkers: 2\nquantum_timeout: 5\n")
     path = write(tmp_path / "site.yaml", "extends: middle/site.yaml\nworkers: 3\nwatch: [/c]\n")
     site = load_site_file(path)
-    assert site.workers == 3
+    assert site.workers.count == 3
     assert site.quantum_timeout == 5
     assert site.attempts == 5
     assert site.repository == "/repo"
@@ -135,12 +135,12 @@ def test_extending_does_not_depend_on_the_current_folder(
     write(tmp_path / "site" / "base.yaml", "workers: 7\n")
     write(tmp_path / "site" / "summit.yaml", "extends: base.yaml\n")
     monkeypatch.chdir(tmp_path)
-    assert load_site_file(Path("site/summit.yaml")).workers == 7
+    assert load_site_file(Path("site/summit.yaml")).workers.count == 7
 
 
 def test_a_key_that_is_null_overrides_too(tmp_path: Path) -> None:
     write(tmp_path / "base.yaml", "workers: 7\n")
-    assert load_site_file(write(tmp_path / "site.yaml", "extends: base.yaml\nworkers:\n")).workers is None
+    assert load_site_file(write(tmp_path / "site.yaml", "extends: base.yaml\nworkers:\n")).workers.count is None
 
 
 def test_a_policy_takes_its_keys_from_the_extended_file_one_by_one(tmp_path: Path) -> None:

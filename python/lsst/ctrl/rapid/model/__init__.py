@@ -13,3 +13,4 @@ from ._reading import *
 from ._report import *
 from ._shard import *
 from ._times import *
+from ._workers import *

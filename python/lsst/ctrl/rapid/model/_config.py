@@ -24,11 +24,11 @@ from ._control import ControlSpec, RedisSpec
 from ._input_error import InputError
 from ._names import Expression, OutputName, Seconds, is_plain_name
 from ._policy import PatternSpec, Policy
+from ._workers import WorkersSpec
 
 _MOST_NAMES = 1000
 _MOST_FOLDERS = 100
 _MOST_PIPELINES = 100
-_MOST_WORKERS = 10_000
 _LONGEST_CHAIN = 10
 """Site files that extend one another."""
 
@@ -93,7 +93,8 @@ class SiteFile(InputModel):
     """Watch by polling: for file systems (NFS) that do not announce changes."""
     transfer: TransferMode = "direct"
     """How raws enter the repository: registered in place, or transferred into it."""
-    workers: int | None = pydantic.Field(default=None, ge=1, le=_MOST_WORKERS)
+    workers: WorkersSpec = WorkersSpec()
+    """How many, and how they are reached."""
     detectors: tuple[_Detector, ...] = pydantic.Field(default=(), max_length=_MOST_NAMES)
     work_dir: PathName | None = None
     """Where the ledger, the reports and the published files go."""

@@ -191,7 +191,8 @@ class _Loader(yaml.SafeLoader):
 
     @staticmethod
     def _refuse(problem: str, place: yaml.Node | yaml.Event) -> NoReturn:
-        raise yaml.MarkedYAMLError(problem=problem, problem_mark=place.start_mark)
+        mark: Any = place.start_mark  # of the parser in Python, whose types it shares with that in C
+        raise yaml.MarkedYAMLError(problem=problem, problem_mark=mark)
 
 
 _PREFIX = "tag:yaml.org,2002:"

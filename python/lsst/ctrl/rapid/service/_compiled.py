@@ -211,7 +211,8 @@ def _check_output(butler: Butler, output: str, pipelines: Sequence[CompiledPipel
         if longest > COLLECTION_NAME_MAX_LENGTH:
             raise InputError(
                 f"-o/--output: {output} is {longest - COLLECTION_NAME_MAX_LENGTH} letters too long: the "
-                f"names of the RUNs of {pipeline.name} below it would have more than {COLLECTION_NAME_MAX_LENGTH}."
+                f"names of the RUNs of {pipeline.name} below it would have more than "
+                f"{COLLECTION_NAME_MAX_LENGTH}."
             )
     try:
         kind = butler.collections.get_info(output).type
