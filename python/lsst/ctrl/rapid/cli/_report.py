@@ -11,8 +11,12 @@ import pydantic
 from rich.console import Console
 from rich.table import Table
 
-from ..model import InputError, Percentiles, Report
+from ..model import InputError, Percentiles, Report, read_file
 from ..monitor import phases, plot_latency
+from ._options import make_place_for
+
+_LARGEST = 1 << 30
+"""Bytes of a report that are read: a night of a thousand exposures has a fifth of it."""
 
 
 @click.command()
@@ -23,10 +27,8 @@ from ..monitor import phases, plot_latency
 def report(file: Path, plot: Path | None) -> None:
     """Show where the time of the shards in a report went, and draw it."""
     try:
-        found = Report.model_validate_json(file.read_text())
-    except OSError as err:
-        raise InputError(f"{file}: cannot be read: {err.strerror}.") from None
-    except (pydantic.ValidationError, UnicodeDecodeError):
+        found = Report.model_validate_json(read_file(file, _LARGEST))
+    except pydantic.ValidationError:
         raise InputError(f"{file}: this is not a report of 'rapid-exec run'.") from None
     console = Console()
     print_summary(found, console)
@@ -42,6 +44,7 @@ def report(file: Path, plot: Path | None) -> None:
         column.justify = "right"
     console.print(table)
     path = plot or file.with_suffix(".png")
+    make_place_for(path, "--plot")
     plot_latency(found, path)
     console.print(f"Drawn in {path}.", soft_wrap=True)
 

@@ -22,14 +22,14 @@ from rich.logging import RichHandler
 
 from ..arrival import DirectoryWatch
 from ..ingest import check_instruments
-from ..model import InputError, Policy, Report, SiteFile, load_rapid_file, load_site_file
+from ..model import InputError, Policy, Report, SiteFile, check_output, load_rapid_file, load_site_file
 from ..plan import PipelineSource, load_pipeline
 from ..service import Executor, Feeder, RunSettings, start_again
 from ..simulator import SimulationConfig
 from ._demo import make_embedded_repository
 from ._live import render
 from ._main import start_logging
-from ._options import DayObs, NumberList, WatchSourceType, log_level
+from ._options import DayObs, NumberList, WatchSourceType, log_level, make_place_for
 from ._policy import check_policy, mode_option, pattern_option, told_policy, vary_option
 from ._report import print_summary
 from ._simulate import fault_option, manifest_option, simulation_config, take_exposures
@@ -151,6 +151,8 @@ def run(pipeline: str, site: Path | None, log_level: str, **options: Any) -> Non
     start_logging(log_level)
     facts = load_site_file(site) if site is not None else SiteFile()
     _check_sources(options, facts)
+    if options["output"] is not None:
+        check_output(options["output"])
     source = PipelineSource.parse(pipeline)
     rapid = load_rapid_file(source.path)
     for choice in rapid.pipelines:
@@ -251,20 +253,23 @@ def _settings(
         landing.mkdir(parents=True, exist_ok=True)
         watch = (*watch, landing)
     work_dir.mkdir(parents=True, exist_ok=True)
+    if options["report"] is not None:
+        make_place_for(options["report"], "--report")
     settings = RunSettings(
         repository=repository,
         pipeline=source.path,
         labels=source.labels,
         instruments=instruments,
         inputs=options["inputs"] or site.input,
-        output=options["output"] or site.output or "rapid",
+        output=site.output or "rapid" if options["output"] is None else options["output"],
         watch=watch,
         watch_butler="butler" in watched,
         since=options["since"],
         data_query=options["data_query"] or "",
         polling=site.polling if options["polling"] is None else options["polling"],
         transfer=options["transfer"] or site.transfer,
-        workers=options["workers"] or site.workers or os.cpu_count() or 1,
+        workers=options["workers"] or site.workers.count or os.cpu_count() or 1,
+        network=site.workers,
         detectors=detectors,
         policy=policy,
         work_dir=work_dir,

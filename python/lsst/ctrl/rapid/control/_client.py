@@ -6,6 +6,7 @@ __all__ = ("ControlClient", "ControlError")
 
 import http.client
 import json
+import os
 import socket
 from pathlib import Path
 from typing import override
@@ -19,6 +20,8 @@ from ._sockets import unix_address
 from ._status import StatusReport
 
 _CONNECT_SECONDS = 5.0
+_MOST_BYTES = 8 << 20
+"""Longest answer that is read: a status has some ten thousand."""
 _ANSWER_SECONDS = 120.0
 """Reading calibrations anew, and looking for raws, may take long in a large repository."""
 
@@ -86,7 +89,7 @@ class ControlClient:
                 connection.sock.settimeout(_ANSWER_SECONDS)
             connection.request(method, f"{prefix}/{path}", body, headers)
             response = connection.getresponse()
-            content = response.read()
+            content = response.read(_MOST_BYTES + 1)
         except (OSError, http.client.HTTPException) as err:
             raise ControlError(self._told(err)) from None
         finally:
@@ -141,6 +144,9 @@ class _UnixConnection(http.client.HTTPConnection):
     def connect(self) -> None:
         self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         try:
+            # Root may ask everybody's; who else asks must not take somebody's for that of the executor.
+            if os.geteuid() not in {0, self._path.stat().st_uid}:
+                raise PermissionError
             self.sock.settimeout(self.timeout)
             with unix_address(self._path) as address:
                 self.sock.connect(address)

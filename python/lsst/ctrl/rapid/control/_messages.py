@@ -24,8 +24,10 @@ import pydantic
 
 from ..model import (
     DownSelection,
+    Expression,
     Guaranteed,
     InputError,
+    InputModel,
     Mode,
     Model,
     PatternSpec,
@@ -35,40 +37,26 @@ from ..model import (
     parse,
 )
 
-_MOST_NAMES = 400
-_LONGEST_NAME = 64
-
 type _Seconds = Annotated[float, pydantic.Field(gt=0, le=86400)]
-type _Expression = Annotated[str, pydantic.Field(max_length=2000)]
 
 
-def _check_size(spec: PatternSpec) -> PatternSpec:
-    names = (*spec.include, *spec.exclude)
-    if len(names) > _MOST_NAMES or any(len(name) > _LONGEST_NAME for name in names):
-        raise ValueError(f"has more than {_MOST_NAMES} names, or one of more than {_LONGEST_NAME} letters")
-    return spec
-
-
-type _Pattern = Annotated[PatternSpec, pydantic.AfterValidator(_check_size)]
-
-
-class Changes(Model):
+class Changes(InputModel):
     """What is to be different from now on; what is `None` stays as it is."""
 
     mode: Mode | None = None
-    pattern: _Pattern | None = None
+    pattern: PatternSpec | None = None
     """Replaces the detectors; how they vary stays, unless it says so itself."""
     vary: Vary | None = None
     guaranteed: tuple[pydantic.PositiveInt, ...] | None = pydantic.Field(default=None, max_length=1000)
     """Numbers of exposures that are processed whole; replaces those that were."""
-    guaranteed_where: _Expression | None = None
+    guaranteed_where: Expression | None = None
     """Butler expression that selects such; none if empty."""
     gather_timeout: _Seconds | None = None
     """Seconds from the first ended detector until a gather runs with what is there."""
     gather_deadline: _Seconds | None = None
     """Seconds from the first raw until a gather runs without the detectors that have not come."""
     down_selection: (
-        Annotated[Literal["off"] | _Pattern, pydantic.Field(union_mode="left_to_right")] | None
+        Annotated[Literal["off"] | PatternSpec, pydantic.Field(union_mode="left_to_right")] | None
     ) = None
     """Pattern while more waits than the workers can do soon; ``off`` for none."""
     down_selection_above: _Seconds | None = None
@@ -163,7 +151,7 @@ def _told(value: object) -> str:
             return str(value)
 
 
-class _Request(Model):
+class _Request(InputModel):
     by: str = pydantic.Field(min_length=1, max_length=64, pattern=r"^[\w.@+\- ]+$")
     """User name of the person who asks."""
 
@@ -198,7 +186,7 @@ class CatchUpRequest(_Request):
 
     since: int | None = None
     """First observing day."""
-    where: _Expression = ""
+    where: Expression = ""
     """Butler expression that selects raws; all since that day if empty."""
 
     @pydantic.field_validator("since")

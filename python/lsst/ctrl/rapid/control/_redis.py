@@ -11,11 +11,11 @@ import json
 import logging
 from typing import TYPE_CHECKING, Any
 
-from ..model import InputError, RedisSpec
+from ..model import InputError, RedisSpec, read_secret
 from ._controllable import NotNowError
 from ._desk import ControlDesk
 from ._messages import LiveSettings, SetRequest
-from ._rubintv import NOT_OURS, ORDERS, RESETS, changes_of, read_backs, streams
+from ._rubintv import LONGEST_VALUE, NOT_OURS, ORDERS, RESETS, changes_of, read_backs, streams
 from ._status import ClusterReport
 
 if TYPE_CHECKING:
@@ -113,17 +113,30 @@ class RedisControl:
 
     async def _look(self) -> None:
         """Take what orders there are, and tell what is new."""
-        pipeline = self._client.pipeline(transaction=False)
-        for key in (*ORDERS, *RESETS):
-            pipeline.getdel(key)
-        for key in NOT_OURS:
-            pipeline.get(key)
-        values: list[str | None] = await pipeline.execute()
-        for key, value in zip((*ORDERS, *RESETS, *NOT_OURS), values, strict=True):
-            if value is not None:
-                await self._take(key, value)
+        for key, value in await self._values():
+            await self._take(key, value)
         await self._tell_read_backs()
         await self._tell_streams(self._desk.cluster(), self._desk.settings)
+
+    async def _values(self) -> list[tuple[str, str]]:
+        """Take the values of our keys away, as far as any of ours could be long, and look at the others'.
+
+        What is no text counts as an order, too: it must not stay, and whoever wrote it is told.
+        """
+        pipeline = self._client.pipeline(transaction=True)
+        for key in (*ORDERS, *RESETS):
+            pipeline.getrange(key, 0, LONGEST_VALUE)
+            pipeline.delete(key)
+        for key in NOT_OURS:
+            pipeline.getrange(key, 0, LONGEST_VALUE)
+            pipeline.exists(key)
+        answers: list[Any] = await pipeline.execute(raise_on_error=False)
+        values, there = answers[::2], answers[1::2]
+        if faults := [answer for answer in there if isinstance(answer, Exception)]:
+            raise faults[0]
+        # What is of another type than text could not be read, but is gone all the same.
+        found = zip((*ORDERS, *RESETS, *NOT_OURS), values, there, strict=True)
+        return [(key, value if isinstance(value, str) else "") for key, value, is_there in found if is_there]
 
     async def _take(self, key: str, value: str) -> None:
         through = f"Redis at {self._spec.place}, {key}"
@@ -184,15 +197,14 @@ def _make_client(spec: RedisSpec) -> redis.asyncio.Redis:
         ) from None
     options: dict[str, Any] = {}
     if spec.password_file is not None:
-        try:
-            options["password"] = spec.password_file.read_text().strip()
-        except (OSError, UnicodeDecodeError) as err:
-            raise InputError(f"redis.password_file: {spec.password_file}: cannot be read: {err}.") from None
+        options["password"] = read_secret(spec.password_file, "redis.password_file")
     try:
         return redis.asyncio.Redis.from_url(
             spec.url,
             **options,
             decode_responses=True,
+            # What is no text is an order that cannot be carried out, not a broken connection.
+            encoding_errors="replace",
             socket_timeout=_ANSWER_SECONDS,
             socket_connect_timeout=_ANSWER_SECONDS,
             # Trying again is ours, so that the log says when it goes and comes.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ("NOT_OURS", "ORDERS", "RESETS", "changes_of", "read_backs", "streams")
+__all__ = ("LONGEST_VALUE", "NOT_OURS", "ORDERS", "RESETS", "changes_of", "read_backs", "streams")
 
 from collections.abc import Mapping
 
@@ -26,7 +26,8 @@ RESETS = tuple(
 NOT_OURS = (f"{_PREFIX}AOS_PIPELINE",)
 """Keys that are left to whoever runs the active optics."""
 
-_LONGEST = 100
+LONGEST_VALUE = 100
+"""Letters of an order; what has more is none."""
 
 _VARY = {
     "constant": Vary.FIXED,
@@ -53,8 +54,8 @@ def changes_of(key: str, value: str) -> Changes:
         If it is none of the values.
     """
     told = value.strip().lower().replace(" ", "_")
-    if not told or len(told) > _LONGEST:
-        raise InputError(f"a value of {len(told)} letters")
+    if not told or len(told) > LONGEST_VALUE:
+        raise InputError(f"its value is not a text of 1 to {LONGEST_VALUE} letters")
     if key == CHIP_SELECTION:
         return Changes(pattern=PatternSpec(include=(told,)))
     vary = _VARY.get(told.replace("-", "_"))

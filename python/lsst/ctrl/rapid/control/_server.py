@@ -12,13 +12,13 @@ import socket
 import struct
 from http import HTTPStatus
 from pathlib import Path
-from typing import Any, override
+from typing import Any, NamedTuple, override
 
-import pydantic_core
 from tornado.httpserver import HTTPServer
+from tornado.iostream import IOStream
 from tornado.web import Application, HTTPError, RequestHandler
 
-from ..model import ControlSpec, InputError, Model, is_loopback, parse
+from ..model import ControlSpec, InputError, Model, is_loopback, parse, read_json, read_secret
 from ._controllable import NotNowError
 from ._desk import ControlDesk
 from ._messages import VERBS, Refusal
@@ -28,7 +28,12 @@ _LOG = logging.getLogger(__name__)
 
 _MOST_BYTES = 64 * 1024
 _BODY_SECONDS = 10.0
-_IDLE_SECONDS = 60.0
+_IDLE_SECONDS = 30.0
+"""Also for a request's header, from its first letter to its last."""
+_MOST_CONNECTIONS = 50
+"""At a time, of each way in: who opens more is cut off, so that those who are there are still served."""
+_OURS = frozenset({0, os.geteuid()})
+"""Users whose orders are taken through the UNIX socket: root's and our own."""
 _SHORTEST_TOKEN = 16
 
 
@@ -111,7 +116,7 @@ class ControlServer:
             default_handler_args=arguments,
             log_function=lambda _: None,
         )
-        server = HTTPServer(
+        server = _Server(
             application,
             max_body_size=_MOST_BYTES,
             max_header_size=_MOST_BYTES,
@@ -120,6 +125,25 @@ class ControlServer:
         )
         server.add_socket(listening)
         self._servers.append(server)
+
+
+class _Server(HTTPServer):
+    """A server that has only so many connections at a time."""
+
+    _connected = 0
+
+    @override
+    def handle_stream(self, stream: IOStream, address: Any) -> None:
+        if self._connected >= _MOST_CONNECTIONS:
+            stream.close()
+            return
+        self._connected += 1
+        super().handle_stream(stream, address)
+
+    @override
+    def on_close(self, server_conn: object) -> None:
+        self._connected -= 1
+        super().on_close(server_conn)
 
 
 class _Handler(RequestHandler):
@@ -132,6 +156,10 @@ class _Handler(RequestHandler):
     @override
     def prepare(self) -> None:
         headers = self.request.headers
+        user = _peer(self)
+        if user is not None and user.uid not in _OURS:
+            # Where files have no modes that count, the socket is open to others.
+            raise HTTPError(403, "This executor takes orders from its own user and from root.")
         if self._token is not None:
             given = headers.get("Authorization", "").removeprefix("Bearer ")
             if not hmac.compare_digest(given.encode(), self._token.encode()):
@@ -176,11 +204,7 @@ class _OrderHandler(_Handler):
         kind = self.request.headers.get("Content-Type", "")
         if kind.partition(";")[0].strip() != "application/json":
             raise InputError("The body must be application/json.")
-        try:
-            data = pydantic_core.from_json(self.request.body)
-        except ValueError as err:
-            raise InputError(f"The body is not JSON: {err}.") from None
-        request = parse(VERBS[verb], data, verb)
+        request = parse(VERBS[verb], read_json(self.request.body, "The body"), verb)
         self.answer(await self.desk.do(request, _sender(self)))
 
 
@@ -191,16 +215,36 @@ class _NothingHandler(_Handler):
         raise HTTPError(404, f"There are /status and /{', /'.join(VERBS)}.")
 
 
-def _sender(handler: RequestHandler) -> str:
-    """Return what the system tells of who sent a request."""
+class _Peer(NamedTuple):
+    """A process at the other end of a UNIX socket."""
+
+    pid: int
+    uid: int
+
+
+def _unix_socket(handler: RequestHandler) -> socket.socket | None:
+    """Return the UNIX socket through which a request came; `None` if it came another way."""
     connection: Any = handler.request.connection
-    peer: socket.socket | None = connection.stream.socket
-    if peer is None or peer.family != socket.AF_UNIX:
-        return f"from {handler.request.remote_ip}"
-    if (option := getattr(socket, "SO_PEERCRED", None)) is None:
+    found: socket.socket | None = connection.stream.socket
+    return None if found is None or found.family != socket.AF_UNIX else found
+
+
+def _peer(handler: RequestHandler) -> _Peer | None:
+    """Return what the system tells of who sent a request; `None` where it tells nothing."""
+    there, option = _unix_socket(handler), getattr(socket, "SO_PEERCRED", None)
+    if there is None or option is None:
+        return None
+    pid, uid, _ = struct.unpack("3i", there.getsockopt(socket.SOL_SOCKET, option, struct.calcsize("3i")))
+    return _Peer(pid, uid)
+
+
+def _sender(handler: RequestHandler) -> str:
+    """Return who sent a request, for the log."""
+    if (peer := _peer(handler)) is not None:
+        return f"uid {peer.uid}, process {peer.pid}"
+    if _unix_socket(handler) is not None:
         return "through the socket"
-    pid, uid, _ = struct.unpack("3i", peer.getsockopt(socket.SOL_SOCKET, option, struct.calcsize("3i")))
-    return f"uid {uid}, process {pid}"
+    return f"from {handler.request.remote_ip}"
 
 
 def _is_local(host: str) -> bool:
@@ -215,10 +259,7 @@ def _read_token(path: Path) -> str:
     InputError
         If there is none, or one that can be guessed.
     """
-    try:
-        token = path.read_text().strip()
-    except (OSError, UnicodeDecodeError) as err:
-        raise InputError(f"control.token_file: {path}: cannot be read: {err}.") from None
+    token = read_secret(path, "control.token_file")
     if len(token) < _SHORTEST_TOKEN or not token.isascii():
         raise InputError(
             f"control.token_file: {path}: the token must have at least {_SHORTEST_TOKEN} letters."

@@ -115,8 +115,12 @@ def unix_address(path: Path) -> Iterator[str]:
 
 
 def _lock(path: Path) -> int:
-    lock = os.open(path.with_name(f"{path.name}.lock"), os.O_RDWR | os.O_CREAT, 0o600)
+    file = path.with_name(f"{path.name}.lock")
+    # In a folder that others can write to, a link would have us overwrite what it leads to.
+    lock = os.open(file, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK, 0o600)
     try:
+        if not stat.S_ISREG(os.fstat(lock).st_mode) or os.fstat(lock).st_uid != os.geteuid():
+            raise InputError(f"{file}: this is not a file of ours; remove it, or take another --work-dir.")
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         holder = os.read(lock, 20).decode(errors="replace").strip()
@@ -125,7 +129,7 @@ def _lock(path: Path) -> int:
             f"{path}: another executor runs there (process {holder or 'unknown'}); stop it, or take another "
             "--work-dir."
         ) from None
-    except OSError:
+    except BaseException:
         os.close(lock)
         raise
     os.truncate(lock, 0)

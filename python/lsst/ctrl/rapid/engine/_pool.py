@@ -23,9 +23,11 @@ from distributed import Client, LocalCluster, WorkerPlugin
 from distributed.utils import get_mp_context
 
 from .._startup import WORKER_ENVIRONMENT, interrupts_ignored, start_fork_server
+from ..model import WorkersSpec
 from ._explicit import QuantaRequest
 from ._messages import ShardRequest, ShardResponse, WarmUp
 from ._nanny import WatchedNanny
+from ._network import cluster_options
 from ._process import TimeLimitError, WorkerAbsentError, WorkerLostError, WorkerProcess
 from ._state import WorkerSetup
 from ._worker import ShardActor
@@ -76,6 +78,13 @@ class WorkerPool:
         Called in the event loop with the name of a worker that can take none any more.
     on_failed
         Called in the event loop with the name of a worker that could not be warmed, and the reason.
+    network
+        How head and workers reach each other; on this machine only if `None`.
+
+    Raises
+    ------
+    InputError
+        If that is not possible.
 
     Notes
     -----
@@ -90,12 +99,14 @@ class WorkerPool:
         on_ready: Callable[[str], None],
         on_lost: Callable[[str], None],
         on_failed: Callable[[str, str], None],
+        network: WorkersSpec | None = None,
     ) -> None:
         self._setup = pickle.dumps(setup)
         self._count = workers
         self._on_ready = on_ready
         self._on_lost = on_lost
         self._on_failed = on_failed
+        self._network = cluster_options(network or WorkersSpec())
         self._stack = contextlib.AsyncExitStack()
         self._client: Any = None  # distributed's client; its methods are not typed
         self._nannies: Mapping[Any, WatchedNanny] = {}
@@ -121,8 +132,8 @@ class WorkerPool:
                     dashboard_address="127.0.0.1:0",
                     scheduler_kwargs={"dashboard": False},
                     memory_limit=0,
-                    host="127.0.0.1",
                     silence_logs=logging.CRITICAL,
+                    **self._network,
                 )
             )
         client: Any = await self._stack.enter_async_context(

@@ -2,25 +2,60 @@
 
 from __future__ import annotations
 
-__all__ = ("InputError", "Model", "load_yaml", "parse")
+__all__ = ("InputModel", "Model", "PathName", "load_yaml", "parse")
 
 import difflib
+import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any, get_origin
+from typing import Annotated, Any, get_origin
 
 import pydantic
-import yaml
 
+from ._input_error import InputError
+from ._reading import read_file, read_yaml
 
-class InputError(ValueError):
-    """Bad input from a person or a file; the message is all that they need to mend it."""
+_LONGEST_TEXT = 2000
+_LONGEST_PATH = 4000
+_MOST_TOLD = 8
+_LONGEST_KEY = 80
+
+_ALTERNATIVE = re.compile(r"(literal|function-[a-z]+|lax-or-strict|constrained-[a-z]+|union)\[")
+
+_WORDS = {
+    "tuple_type": "must be a list, like [a, b]",
+    "mapping_type": "must be a mapping of keys to values",
+    "model_type": "must be a mapping of keys to values",
+    "string_type": "must be text; in YAML put quotes around it",
+    "path_type": "must be the name of a file or folder",
+}
+"""What pydantic says in words of Python, in those of a person who writes YAML or JSON."""
 
 
 class Model(pydantic.BaseModel):
-    """Base of the models at boundaries: frozen, unknown keys refused."""
+    """Base of the models at boundaries: frozen, unknown keys and numbers that are none refused."""
 
-    model_config = pydantic.ConfigDict(frozen=True, extra="forbid")
+    model_config = pydantic.ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class InputModel(Model):
+    """Base of the models of what people and other systems write: text has an end.
+
+    How many items a list or mapping may have, each model says for itself.
+    """
+
+    model_config = pydantic.ConfigDict(str_max_length=_LONGEST_TEXT)
+
+
+def _check_path(value: Any) -> Any:
+    text = str(value)
+    if not text or len(text) > _LONGEST_PATH or not text.isprintable():
+        raise ValueError(f"is not the name of a file or folder: {text[:_LONGEST_KEY]!r}")
+    return value
+
+
+type PathName = Annotated[Path, pydantic.BeforeValidator(_check_path)]
+"""Name of a file or folder, as a person writes one."""
 
 
 def parse[M: Model](model: type[M], data: object, source: str) -> M:
@@ -47,7 +82,10 @@ def parse[M: Model](model: type[M], data: object, source: str) -> M:
     try:
         return model.model_validate(data)
     except pydantic.ValidationError as err:
-        faults = "; ".join(_explain(model, fault) for fault in err.errors())
+        found = err.errors(include_url=False, include_input=False)
+        faults = "; ".join(_explain(model, fault) for fault in found[:_MOST_TOLD])
+        if len(found) > _MOST_TOLD:
+            faults += f"; and {len(found) - _MOST_TOLD} more"
         raise InputError(f"{source}: {faults}") from None
 
 
@@ -57,14 +95,9 @@ def load_yaml(path: Path) -> dict[str, Any]:
     Raises
     ------
     InputError
-        If it cannot be read, is not YAML or is something else than a mapping.
+        If it cannot be read, is not YAML that `read_yaml` takes, or is something else than a mapping.
     """
-    try:
-        data = yaml.safe_load(path.read_text())
-    except OSError as err:
-        raise InputError(f"{path}: cannot be read: {err.strerror}.") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as err:
-        raise InputError(f"{path}: not valid YAML: {' '.join(str(err).split())}") from None
+    data = read_yaml(read_file(path), str(path))
     if data is None:
         return {}
     if not isinstance(data, dict):
@@ -73,13 +106,24 @@ def load_yaml(path: Path) -> dict[str, Any]:
 
 
 def _explain(model: type[pydantic.BaseModel], fault: Any) -> str:
-    location = fault["loc"]
-    where = ".".join(str(part) for part in location) or "the whole"
+    location = [part for part in fault["loc"] if not _is_alternative(part)]
+    where = ".".join(str(part)[:_LONGEST_KEY] for part in location) or "the whole"
     if fault["type"] != "extra_forbidden":
-        return f"{where}: {fault['msg'].removeprefix('Value error, ')}"
+        return f"{where}: {_WORDS.get(fault['type']) or fault['msg'].removeprefix('Value error, ')}"
     valid = list(_fields_at(model, location[:-1]))
-    near = difflib.get_close_matches(str(location[-1]), valid, n=1, cutoff=0.0)
+    near = difflib.get_close_matches(str(location[-1])[:_LONGEST_KEY], valid, n=1, cutoff=0.0)
     return f"unknown key {where!r}" + (f"; did you mean {near[0]!r}?" if near else "")
+
+
+def _is_alternative(part: str | int) -> bool:
+    """Tell whether a part of a place only says which of several types was tried there."""
+    return isinstance(part, str) and (_ALTERNATIVE.match(part) is not None or part in _model_names(Model))
+
+
+def _model_names(model: type[Model]) -> Iterable[str]:
+    for one in model.__subclasses__():
+        yield one.__name__
+        yield from _model_names(one)
 
 
 def _fields_at(model: type[pydantic.BaseModel], location: Iterable[str | int]) -> Iterable[str]:

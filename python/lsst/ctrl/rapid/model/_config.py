@@ -19,13 +19,25 @@ from typing import Annotated, Any, Literal, Self
 
 import pydantic
 
-from ._base import InputError, Model, load_yaml, parse
+from ._base import InputModel, PathName, load_yaml, parse
 from ._control import ControlSpec, RedisSpec
+from ._input_error import InputError
+from ._names import Expression, OutputName, Seconds, is_plain_name
 from ._policy import PatternSpec, Policy
+from ._workers import WorkersSpec
+
+_MOST_NAMES = 1000
+_MOST_FOLDERS = 100
+_MOST_PIPELINES = 100
+_LONGEST_CHAIN = 10
+"""Site files that extend one another."""
+
+type _Names = Annotated[tuple[str, ...], pydantic.Field(max_length=_MOST_NAMES)]
+type _Detector = Annotated[int, pydantic.Field(ge=0, le=100_000)]
 
 type TransferMode = Literal["direct", "copy", "move", "link", "hardlink", "symlink"]
 
-type WatchSource = Annotated[Literal["butler"] | Path, pydantic.Field(union_mode="left_to_right")]
+type WatchSource = Annotated[Literal["butler"] | PathName, pydantic.Field(union_mode="left_to_right")]
 """What is watched: the repository itself, by the word ``butler``, or a folder."""
 
 
@@ -34,73 +46,74 @@ def watch_source(name: str) -> Literal["butler"] | Path:
     return "butler" if name == "butler" else Path(name)
 
 
-class PipelineChoice(Model):
+class PipelineChoice(InputModel):
     """A pipeline and the exposures that it is for."""
 
-    pipeline: str
+    pipeline: str = pydantic.Field(min_length=1, pattern=r"^[^\x00-\x1f\x7f]*$")
     """The pipeline's file, relative to the folder of this one."""
-    where: str = ""
+    where: Expression = ""
     """Butler expression on the exposure that selects; everything when empty."""
     pattern: PatternSpec | None = None
     """Detectors of its exposures that are processed; `None`: as the policy says."""
 
 
-class RapidFile(Model):
+class RapidFile(InputModel):
     """Facts of a pipeline that upstream's YAML has no place for: ``X.rapid.yaml`` beside ``X.yaml``."""
 
-    pipelines: tuple[PipelineChoice, ...] = ()
+    pipelines: tuple[PipelineChoice, ...] = pydantic.Field(default=(), max_length=_MOST_PIPELINES)
     """The pipeline and its companions; the first whose expression selects an exposure takes it."""
-    publish: tuple[str, ...] = ()
+    publish: _Names = ()
     """Dataset types that are copied to the published folder for people."""
-    shared: tuple[str, ...] = ()
+    shared: _Names = ()
     """Dataset types that no task modifies: handed out without copying."""
-    scratch: tuple[str, ...] = ()
+    scratch: _Names = ()
     """Dataset types that nobody keeps: never registered, deleted when no step reads them any more."""
-    gather_timeout: float = pydantic.Field(default=120.0, gt=0)
+    gather_timeout: Seconds = 120.0
     """Seconds from an exposure's first ended detector until those that have ended are gathered in part."""
-    gather_deadline: float = pydantic.Field(default=120.0, gt=0)
+    gather_deadline: Seconds = 120.0
     """Seconds from an exposure's first raw until its gather runs without the detectors that have not come."""
-    day_update: int = pydantic.Field(default=20, ge=0)
+    day_update: int = pydantic.Field(default=20, ge=0, le=_MOST_NAMES)
     """Exposures after which the steps of their day_obs run in part; 0: they run only when the day is over."""
     policy: Policy = Policy()
     """Where neither the site nor the command line says otherwise."""
-    patterns: Mapping[str, PatternSpec] = pydantic.Field(default_factory=dict)
+    patterns: Mapping[str, PatternSpec] = pydantic.Field(default_factory=dict, max_length=_MOST_NAMES)
     """By label of a step: of an exposure's detectors it processes only those of its own pattern."""
 
 
-class SiteFile(Model):
+class SiteFile(InputModel):
     """Facts of a place.  Options of the command line take precedence."""
 
-    extends: str | None = None
+    extends: PathName | None = None
     """Another site file, relative to this one, whose values hold where this one has none."""
     repository: str | None = None
-    instruments: tuple[str, ...] = ()
-    input: tuple[str, ...] = ()
-    output: str | None = None
-    watch: tuple[WatchSource, ...] = ()
+    instruments: _Names = ()
+    input: _Names = ()
+    output: OutputName | None = None
+    watch: tuple[WatchSource, ...] = pydantic.Field(default=(), max_length=_MOST_FOLDERS)
     """Folders where raws land; ``butler`` is the repository, into which somebody else ingests them."""
     polling: bool = False
     """Watch by polling: for file systems (NFS) that do not announce changes."""
     transfer: TransferMode = "direct"
     """How raws enter the repository: registered in place, or transferred into it."""
-    workers: int | None = pydantic.Field(default=None, ge=1)
-    detectors: tuple[int, ...] = ()
-    work_dir: Path | None = None
+    workers: WorkersSpec = WorkersSpec()
+    """How many, and how they are reached."""
+    detectors: tuple[_Detector, ...] = pydantic.Field(default=(), max_length=_MOST_NAMES)
+    work_dir: PathName | None = None
     """Where the ledger, the reports and the published files go."""
-    gather_timeout: float | None = pydantic.Field(default=None, gt=0)
-    gather_deadline: float | None = pydantic.Field(default=None, gt=0)
-    day_update: int | None = pydantic.Field(default=None, ge=0)
-    quantum_timeout: float = pydantic.Field(default=600.0, gt=0)
+    gather_timeout: Seconds | None = None
+    gather_deadline: Seconds | None = None
+    day_update: int | None = pydantic.Field(default=None, ge=0, le=_MOST_NAMES)
+    quantum_timeout: Seconds = 600.0
     """Seconds after which a shard's worker is ended, for each of its quanta."""
     attempts: int = pydantic.Field(default=2, ge=1, le=10)
     """How often a shard is tried whose worker died under it."""
-    commit_interval: float = pydantic.Field(default=0.25, gt=0)
+    commit_interval: float = pydantic.Field(default=0.25, gt=0, le=3600)
     """Longest wait of an ended shard for the others of its batch, seconds."""
-    commit_batch: int = pydantic.Field(default=200, ge=1)
+    commit_batch: int = pydantic.Field(default=200, ge=1, le=100_000)
     """Most shards in one batch."""
-    calibration_cache_mb: float = pydantic.Field(default=2048.0, ge=0)
+    calibration_cache_mb: float = pydantic.Field(default=2048.0, ge=0, le=1e9)
     """Memory of each worker for calibrations, megabytes."""
-    calibration_ttl: float = pydantic.Field(default=300.0, gt=0)
+    calibration_ttl: Seconds = 300.0
     """Seconds after which the certifications of calibrations are read anew."""
     policy: Policy | None = None
     """Its keys, where they are given, take the place of the pipeline's."""
@@ -128,9 +141,11 @@ def load_site_file(path: Path) -> SiteFile:
     seen: list[Path] = []
     current: Path | None = path
     while current is not None:
-        current = current.resolve()
+        current = _resolved(current)
         if current in seen:
             raise InputError(f"{path}: its 'extends' leads in a circle through {current}.")
+        if len(seen) == _LONGEST_CHAIN:
+            raise InputError(f"{path}: more than {_LONGEST_CHAIN} files extend one another.")
         seen.append(current)
         data = load_yaml(current)
         parse(SiteFile, data, str(current))
@@ -142,6 +157,13 @@ def load_site_file(path: Path) -> SiteFile:
         current = None if extended is None else current.parent / str(extended)
     merged.pop("extends", None)
     return parse(SiteFile, merged, str(path))
+
+
+def _resolved(path: Path) -> Path:
+    try:
+        return path.resolve()
+    except (OSError, RuntimeError, ValueError):
+        raise InputError(f"{path}: this is not the name of a file, or its links lead in a circle.") from None
 
 
 def load_rapid_file(pipeline: Path) -> RapidFile:
@@ -162,6 +184,11 @@ def load_rapid_file(pipeline: Path) -> RapidFile:
     if not rapid.pipelines:
         rapid = rapid.model_copy(update={"pipelines": (PipelineChoice(pipeline=pipeline.name),)})
     for choice in rapid.pipelines:
+        if not is_plain_name(Path(choice.pipeline).stem):
+            raise InputError(
+                f"{pipeline.parent / choice.pipeline}: a pipeline's file name becomes part of its RUNs': "
+                "it has letters, digits and _.+-@:=, and begins with a letter, a digit or '_'."
+            )
         if not (pipeline.parent / choice.pipeline).exists():
             source = path if path.exists() else pipeline
             folder = pipeline.parent.resolve()

@@ -5,26 +5,25 @@ from __future__ import annotations
 __all__ = ("ControlSpec", "RedisSpec", "is_loopback")
 
 import ipaddress
-from pathlib import Path
 from typing import Any, Self
 from urllib.parse import urlsplit
 
 import pydantic
 
-from ._base import Model
+from ._base import InputModel, PathName
 
 
-class ControlSpec(Model):
+class ControlSpec(InputModel):
     """Where a running executor can be asked and steered; in YAML also ``off``: nowhere."""
 
     enabled: bool = True
-    socket: Path | None = None
+    socket: PathName | None = None
     """UNIX socket; ``control.sock`` in the work folder if `None`."""
     port: int | None = pydantic.Field(default=None, ge=0, le=65535)
     """Also a TCP port; 0 is any that is free, which the log tells."""
     host: str = "127.0.0.1"
     """Address on which the port is opened."""
-    token_file: Path | None = None
+    token_file: PathName | None = None
     """File with the token that every request through the port must carry."""
 
     @pydantic.model_validator(mode="before")
@@ -44,12 +43,12 @@ class ControlSpec(Model):
         return self
 
 
-class RedisSpec(Model):
+class RedisSpec(InputModel):
     """A Redis server through which RubinTV's control page steers and shows the executor."""
 
     url: str = pydantic.Field(repr=False)
     """Like ``redis://host:6379/0``; ``rediss`` for TLS, ``unix`` for a socket."""
-    password_file: Path | None = None
+    password_file: PathName | None = None
     """File with the password, where the address has none."""
     instrument: str | None = None
     """Whose detectors the cluster page shows; the first LSSTCam of the run if `None`."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 __all__ = ("parse_numbers",)
 
 _MOST = 10_000
+_LONGEST = 10_000
 
 
 def parse_numbers(text: str) -> tuple[int, ...]:
@@ -15,6 +16,8 @@ def parse_numbers(text: str) -> tuple[int, ...]:
     ValueError
         If it is something else.
     """
+    if not text.isascii() or len(text) > _LONGEST:
+        raise ValueError("is longer than any list of numbers, or has other letters in it.")
     numbers: dict[int, None] = {}
     for part in text.split(","):
         first, dots, last = part.strip().partition("..")
@@ -24,5 +27,7 @@ def parse_numbers(text: str) -> tuple[int, ...]:
             raise ValueError(f"{part.strip()!r} is neither a number nor a range like 90..98.") from None
         if not 0 <= begin <= end <= begin + _MOST:
             raise ValueError(f"{part.strip()!r} is not a range from a number to a higher one.")
+        if len(numbers) + end - begin >= _MOST:
+            raise ValueError(f"has more than {_MOST} numbers.")
         numbers.update(dict.fromkeys(range(begin, end + 1)))
     return tuple(numbers)

@@ -9,7 +9,12 @@ from typing import Any, Self
 
 import pydantic
 
-from ._base import InputError, Model
+from ._base import InputModel, parse
+from ._input_error import InputError
+from ._names import Expression
+
+_MOST_NAMES = 400
+_LONGEST_NAME = 64
 
 
 class Mode(enum.StrEnum):
@@ -33,7 +38,7 @@ class Vary(enum.StrEnum):
     """The other phase with every second exposure."""
 
 
-class PatternSpec(Model):
+class PatternSpec(InputModel):
     """Detectors by names; in YAML also a single name, or a list of what is included.
 
     A name is that of a pattern (``raft_checkerboard``), a raft (``R22``), a detector (``R22_S11``), a vendor
@@ -62,7 +67,8 @@ class PatternSpec(Model):
             (exclude if name.startswith("-") else include).append(name.removeprefix("-").strip())
         if "" in include or "" in exclude:
             raise InputError(f"{text!r}: a name is missing; a pattern is like raft_checkerboard or E2V,-R22.")
-        return cls(include=tuple(include) or ("all",), exclude=tuple(exclude), vary=vary)
+        spec = {"include": include or ["all"], "exclude": exclude, "vary": vary}
+        return parse(cls, spec, "the pattern")
 
     @pydantic.model_validator(mode="before")
     @classmethod
@@ -76,6 +82,15 @@ class PatternSpec(Model):
             case _:
                 return value
 
+    @pydantic.model_validator(mode="after")
+    def _check_size(self) -> Self:
+        names = (*self.include, *self.exclude)
+        if len(names) > _MOST_NAMES or any(len(name) > _LONGEST_NAME for name in names):
+            raise ValueError(
+                f"has more than {_MOST_NAMES} names, or one of more than {_LONGEST_NAME} letters"
+            )
+        return self
+
     def __str__(self) -> str:
         told = ", ".join(self.include)
         if self.exclude:
@@ -83,16 +98,16 @@ class PatternSpec(Model):
         return told if self.vary is Vary.FIXED else f"{told} ({self.vary})"
 
 
-class Guaranteed(Model):
+class Guaranteed(InputModel):
     """Exposures that are always processed whole."""
 
-    exposures: tuple[int, ...] = ()
+    exposures: tuple[int, ...] = pydantic.Field(default=(), max_length=1000)
     """By number."""
-    where: str = ""
+    where: Expression = ""
     """By butler expression on the exposure, like ``exposure.observation_reason = 'focus'``; none if empty."""
 
 
-class DownSelection(Model):
+class DownSelection(InputModel):
     """When a pattern replaces the usual one, and when no more."""
 
     pattern: PatternSpec
@@ -108,7 +123,7 @@ class DownSelection(Model):
         return self
 
 
-class Policy(Model):
+class Policy(InputModel):
     """What is processed of each exposure, and what comes first; can be changed while the executor runs."""
 
     mode: Mode = Mode.CONSUMING
@@ -127,4 +142,6 @@ def _names(value: Any) -> Any:
     """Return a list of names, also for a single one; numbers become text."""
     if isinstance(value, str | int):
         value = [value]
+    if not isinstance(value, list | tuple):
+        return value
     return [str(one) if isinstance(one, int) and not isinstance(one, bool) else one for one in value]

@@ -14,6 +14,7 @@ from lsst.daf.butler import (
     DatasetType,
     MissingDatasetTypeError,
 )
+from lsst.daf.butler.column_spec import COLLECTION_NAME_MAX_LENGTH
 from lsst.daf.butler.registry import MissingCollectionError
 
 from ..conductor import InstrumentPatterns, PatternDetector
@@ -27,16 +28,22 @@ from ..plan import (
     RecordStore,
     Selector,
     compile_pipeline,
+    partial_chain,
+    run_name,
 )
 from ._detectors import pattern_detectors
 from ._ended import EndedBefore
 from ._inputs import CalibrationTable
 from ._leftovers import remove_leftovers
+from ._named import check_named
 from ._policy import patterns_of_run, run_limits
 from ._scratch import scratch_types
 from ._settings import RunSettings
 
 _LOG = logging.getLogger(__name__)
+
+_SOME_DAY = 20261122
+"""As long as every observing day."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -162,7 +169,8 @@ def compile_run(settings: RunSettings) -> CompiledRun:
             (Selector(choice.where, butler.dimensions, source), compile_pipeline(pipeline, butler))
         )
     scratch = scratch_types(rapid, [pipeline for _, pipeline in choices], settings.labels, source)
-    _check_output(butler, settings.output)
+    check_named(rapid, [pipeline for _, pipeline in choices], settings.labels, source)
+    _check_output(butler, settings.output, [pipeline for _, pipeline in choices])
     _check_transfer(settings, [pipeline for _, pipeline in choices])
     _check_init_inputs(butler, inputs, [pipeline for _, pipeline in choices])
     records = RecordStore.from_butler(butler, instruments)
@@ -196,8 +204,16 @@ def compile_run(settings: RunSettings) -> CompiledRun:
     )
 
 
-def _check_output(butler: Butler, output: str) -> None:
-    """Refuse an output that is a collection of another kind."""
+def _check_output(butler: Butler, output: str, pipelines: Sequence[CompiledPipeline]) -> None:
+    """Refuse an output that is a collection of another kind, or leaves no letters for its RUNs' names."""
+    for pipeline in pipelines:
+        longest = len(run_name(partial_chain(output), _SOME_DAY, pipeline.name, pipeline.hash))
+        if longest > COLLECTION_NAME_MAX_LENGTH:
+            raise InputError(
+                f"-o/--output: {output} is {longest - COLLECTION_NAME_MAX_LENGTH} letters too long: the "
+                f"names of the RUNs of {pipeline.name} below it would have more than "
+                f"{COLLECTION_NAME_MAX_LENGTH}."
+            )
     try:
         kind = butler.collections.get_info(output).type
     except MissingCollectionError:

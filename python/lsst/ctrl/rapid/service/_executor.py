@@ -112,6 +112,7 @@ class Executor:
                 self._worker_ready,
                 self._worker_lost,
                 self._worker_failed,
+                settings.network,
             )
             task = asyncio.current_task()
             assert task is not None, "This is a coroutine."

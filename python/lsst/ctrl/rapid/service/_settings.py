@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pydantic
 
-from ..model import ControlSpec, Model, Policy, RedisSpec, TransferMode
+from ..model import ControlSpec, Model, Policy, RedisSpec, TransferMode, WorkersSpec
 
 
 class RunSettings(Model):
@@ -33,6 +33,8 @@ class RunSettings(Model):
     polling: bool = False
     transfer: TransferMode = "direct"
     workers: int = pydantic.Field(default=1, ge=1)
+    network: WorkersSpec = WorkersSpec()
+    """How workers and head reach each other; how many there are, ``workers`` says."""
     detectors: tuple[int, ...] = ()
     """Detectors to which the run is limited; patterns choose among all when empty."""
     policy: Policy | None = None

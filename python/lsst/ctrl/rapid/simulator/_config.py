@@ -17,9 +17,14 @@ from ._sequence import ImageType
 
 _FILTERS = {"LSSTCam": "r_57", "LSSTComCam": "r_03", "LATISS": "SDSSr_65mm"}
 
+_LONGEST_NUMBER = 20
+
 
 def _number(value: Any) -> Any:
     if isinstance(value, str):
+        if len(value) > _LONGEST_NUMBER or "e" in value.lower():
+            # The exponent of a fraction is worked out to the last digit, however many there are.
+            raise ValueError(f"{value[:_LONGEST_NUMBER]!r} is not a number or a fraction like 1/8")
         try:
             return float(Fraction(value.strip()))
         except (ValueError, ZeroDivisionError):

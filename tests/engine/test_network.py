@@ -1,0 +1,136 @@
+"""Who can reach the workers and their scheduler, where whoever does can run code."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+import trustme
+from distributed import Client, Worker
+from distributed.security import Security
+
+from lsst.ctrl.rapid.engine import WorkerPool, WorkerSetup
+from lsst.ctrl.rapid.model import InputError, SiteFile, WorkersSpec, parse
+
+NOTHING = WorkerSetup("", (), (), frozenset(), 0.0)
+
+
+def certificates(folder: Path) -> dict[str, str]:
+    """Make an authority, and one certificate of it; returns what a site file says."""
+    folder.mkdir()
+    authority = trustme.CA()
+    issued = authority.issue_cert("127.0.0.1")
+    authority.cert_pem.write_to_path(folder / "ca.pem")
+    issued.cert_chain_pems[0].write_to_path(folder / "cert.pem")
+    issued.private_key_pem.write_to_path(folder / "key.pem")
+    (folder / "key.pem").chmod(0o600)
+    return {name: str(folder / file) for name, file in
+            (("ca_file", "ca.pem"), ("cert", "cert.pem"), ("key", "key.pem"))}  # fmt: skip
+
+
+def security(files: dict[str, str]) -> Security:
+    """Return what a worker or client elsewhere has."""
+    roles = {f"tls_{role}_{name}": files[name] for role in ("worker", "client") for name in ("cert", "key")}
+    return Security(tls_ca_file=files["ca_file"], require_encryption=True, **roles)
+
+
+@pytest.fixture
+def tls(tmp_path: Path) -> dict[str, str]:
+    return certificates(tmp_path / "tls")
+
+
+@contextlib.asynccontextmanager
+async def pool_of(spec: WorkersSpec) -> AsyncIterator[str]:
+    """Start a pool with one process, which is not warmed; yields the scheduler's address."""
+
+    def ignore(*_: object) -> None:
+        pass
+
+    pool = WorkerPool(NOTHING, 1, ignore, ignore, ignore, spec)
+    await pool.open()
+    try:
+        yield pool._client.scheduler_info()["address"]
+    finally:
+        await pool.close()
+
+
+def listening() -> Iterator[str]:
+    """Yield the addresses on which this process and all its children listen."""
+    for process in (psutil.Process(), *psutil.Process().children(recursive=True)):
+        with contextlib.suppress(psutil.NoSuchProcess):
+            yield from (c.laddr.ip for c in process.net_connections("inet") if c.status == psutil.CONN_LISTEN)
+
+
+async def let_in(address: str, credentials: Security | None, *, within: str = "2s") -> bool:
+    """Tell whether a client and a worker with these credentials get a connection."""
+    try:
+        async with Client(
+            address, security=credentials, asynchronous=True, timeout=within, set_as_default=False
+        ) as client:
+            await client.scheduler.identity(n_workers=-1)
+    except (OSError, TimeoutError, RuntimeError, TypeError):
+        seen = False
+    else:
+        seen = True
+    worker = Worker(
+        address, security=credentials, nthreads=1, host="127.0.0.1", dashboard=False, death_timeout=within
+    )
+    try:
+        await asyncio.wait_for(worker, 30)
+    except (OSError, TimeoutError, RuntimeError, TypeError):
+        joined = False
+    else:
+        joined = True
+    finally:
+        await worker.close()
+    assert seen == joined
+    return joined
+
+
+async def test_only_who_has_a_certificate_of_the_same_authority_is_let_in(
+    tls: dict[str, str], tmp_path: Path
+) -> None:
+    site = parse(SiteFile, {"workers": {"count": 1, "tls": tls}}, "site")
+    async with pool_of(site.workers) as address:
+        assert address.startswith("tls://127.0.0.1:")
+        assert set(listening()) == {"127.0.0.1"}
+        assert await let_in(address, security(tls), within="60s")
+        refused = await asyncio.gather(
+            let_in(address, security(certificates(tmp_path / "others"))),
+            let_in(address.replace("tls://", "tcp://"), None),
+        )
+        assert refused == [False, False]
+
+
+def test_nothing_listens_wide_without_certificates(tls: dict[str, str]) -> None:
+    for host in ("0.0.0.0", "::", "summit.example", "10.0.0.1", ""):
+        with pytest.raises(InputError, match=r"workers: host .* needs 'tls' with ca_file, cert and key"):
+            parse(SiteFile, {"workers": {"host": host}}, "site")
+        assert (
+            parse(SiteFile, {"workers": {"host": host or "::", "tls": tls}}, "site").workers.tls is not None
+        )
+    assert parse(SiteFile, {"workers": 3}, "site").workers == WorkersSpec(count=3)
+    assert parse(SiteFile, {}, "site").workers.host == "127.0.0.1"
+
+
+def test_certificates_that_cannot_be_used_are_told_before_anything_is_started(
+    tls: dict[str, str], tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    def start(**wrong: str) -> None:
+        spec = parse(WorkersSpec, {"tls": {**tls, **wrong}}, "workers")
+        WorkerPool(NOTHING, 1, print, print, print, spec)
+
+    with pytest.raises(InputError, match=r"workers\.tls\.key: .*none\.pem: cannot be read: No such file"):
+        start(key=str(tmp_path / "none.pem"))
+    with pytest.raises(InputError, match=r"workers\.tls: these are not a certificate"):
+        start(key=certificates(tmp_path / "others")["key"])
+    with pytest.raises(InputError, match=r"workers\.tls: these are not a certificate"):
+        start(ca_file=os.devnull)
+    Path(tls["key"]).chmod(0o644)
+    start()
+    assert "can be read by every user of this machine" in caplog.text
