@@ -157,10 +157,90 @@ def test_links_are_told_by_their_own_path(folder: Path, tmp_path: Path, start: S
     assert here.told.next().path == folder / "hard.fits"
 
 
-def test_a_link_to_nothing_is_left_aside(folder: Path, tmp_path: Path, start: Start) -> None:
+@pytest.mark.timeout(60)
+def test_what_is_no_file_is_told_and_never_waited_for(folder: Path, tmp_path: Path, start: Start) -> None:
+    def make(when: str) -> set[Path]:
+        made = {name: folder / f"{name}-{when}.fits" for name in ("nowhere", "circle", "pipe", "linked")}
+        made["nowhere"].symlink_to(tmp_path / "nowhere.fits")
+        made["circle"].symlink_to(made["circle"])
+        os.mkfifo(made["pipe"])
+        made["linked"].symlink_to(tmp_path)
+        return set(made.values())
+
+    before = make("before")
     here = start()
-    (folder / "soft.fits").symlink_to(tmp_path / "nowhere.fits")
+    assert set(here.told.now()) == before
+    after = make("after")
+    assert set(here.until_quiet()) == after
+
+
+def test_a_link_is_told_again_when_what_it_leads_to_comes(folder: Path, tmp_path: Path, start: Start) -> None:
+    here = start()
+    (folder / "soft.fits").symlink_to(tmp_path / "late.fits")
+    assert here.told.names(1) == ["soft.fits"]
+    (tmp_path / "late.fits").write_bytes(b"raw")
+    here.watch.rescan()
+    assert here.told.names(1) == ["soft.fits"]
+
+
+def test_a_file_that_is_gone_before_it_was_looked_at_is_told(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, start: Start
+) -> None:
+    here = start()
+    real = module._look_up
+
+    def look_late(path: Path) -> os.stat_result | None:
+        if path.name == "a.fits":
+            path.unlink(missing_ok=True)
+        return real(path)
+
+    monkeypatch.setattr(module, "_look_up", look_late)
+    (folder / "a.fits").write_bytes(b"raw")
+    arrival = here.told.next()
+    assert (arrival.path.name, arrival.version) == ("a.fits", None)
     assert here.until_quiet() == []
+    monkeypatch.undo()
+    (folder / "a.fits").write_bytes(b"raw")
+    assert here.told.next().version is not None
+    (folder / "a.fits").unlink()
+    here.watch._tell(folder / "a.fits")
+    assert here.until_quiet() == [], "what took it may have moved it"
+
+
+@pytest.mark.parametrize(("modified", "closed"), [(4e9, None), (0.0, 0.0)], ids=["2096", "1970"])
+def test_a_file_is_not_closed_after_it_is_seen(
+    folder: Path, tmp_path: Path, start: Start, modified: float, closed: float | None
+) -> None:
+    here = start()
+    outside = tmp_path / "a.fits"
+    outside.write_bytes(b"raw")
+    os.utime(outside, (modified, modified))
+    outside.rename(folder / "a.fits")
+    arrival = here.told.next()
+    assert arrival.file_closed == (arrival.seen if closed is None else closed)
+
+
+def test_a_file_replaced_by_one_of_the_same_size_and_time_is_told_again(
+    folder: Path, tmp_path: Path, start: Start
+) -> None:
+    here = start()
+    for content in (b"bad", b"raw"):
+        (tmp_path / "a.fits").write_bytes(content)
+        os.utime(tmp_path / "a.fits", (1e9, 1e9))
+        (tmp_path / "a.fits").rename(folder / "a.fits")
+        assert here.told.next().path.read_bytes() == content
+
+
+def test_nothing_is_lost_when_more_happens_than_the_system_can_tell(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, start: Start
+) -> None:
+    monkeypatch.setattr(module, "_POLLING_SECONDS", 0.05)
+    monkeypatch.setattr(module._Handler, "on_any_event", lambda *_: None)
+    here = start()
+    (folder / "a.fits").write_bytes(b"raw")
+    [emitter] = here.watch._observer.emitters
+    emitter._inotify.on_queue_overflow()
+    assert here.told.names(1) == ["a.fits"]
 
 
 def test_a_folder_named_like_a_raw_is_left_aside(folder: Path, start: Start) -> None:

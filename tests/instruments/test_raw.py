@@ -267,3 +267,9 @@ def test_real_raws_are_read(shared_data: Path, name: str, instrument: str, detec
     assert raw.bbox.shape == (known.rows, known.columns)
     assert len(raw.segments) == 16
     assert (assemble(raw) != -1).all()
+
+
+def test_names_with_marks_of_the_library_are_read(shared_data: Path, tmp_path: Path) -> None:
+    path = tmp_path / "raw[1](x).fits.fz"
+    path.symlink_to(shared_data / "raws" / "7024032100720-R22-S11-det094.fits.fz")
+    assert len(read_raw(path, instrument="LSSTCamSim", detector=94).segments) == 16

@@ -28,7 +28,7 @@ from watchdog.observers import Observer
 from watchdog.observers.api import BaseObserver
 from watchdog.observers.polling import PollingObserver
 
-from ..model import Arrival, InputError
+from ..model import Arrival, FileVersion, InputError
 
 _LOG = logging.getLogger(__name__)
 
@@ -67,7 +67,9 @@ class DirectoryWatch:
     its size and time have not changed from one look to the next.  Dot-files and other suffixes are left
     aside.  What is there at the start is told first, oldest first.  A file may be told more than once (it was
     there at the start and was written anew, or renamed within the directories); each path that holds a raw is
-    told at least once.
+    told at least once.  So is what has the name of a raw and is something else than a folder, never opened
+    here, and what was gone before it could be looked at: whoever reads it says what is wrong with it.  When
+    more happens than the system can tell, all is looked at again.
     """
 
     def __init__(
@@ -77,8 +79,8 @@ class DirectoryWatch:
         self._on_arrival = on_arrival
         self._polling = polling
         self._observer: BaseObserver = PollingObserver(timeout=_POLLING_SECONDS) if polling else Observer()
-        self._settling = _Settling(self._tell)
-        self._told: OrderedDict[Path, tuple[int, int]] = OrderedDict()
+        self._settling = _Settling(self._tell, self.rescan)
+        self._told: OrderedDict[Path, FileVersion | None] = OrderedDict()
         self._lock = threading.Lock()
 
     def check(self) -> None:
@@ -112,6 +114,7 @@ class DirectoryWatch:
                 handler, str(folder), recursive=True, event_filter=_EVENTS if not self._polling else None
             )
         self._observer.start()
+        _on_overflow(self._observer, self._settling.look_again)
         self._settling.start()
         for path in self._present():
             self._look_at(path)
@@ -132,13 +135,12 @@ class DirectoryWatch:
         for folder in self._folders:
             for root, directories, names in os.walk(folder):
                 directories[:] = [name for name in directories if not name.startswith(".")]
-                for path in (Path(root, name) for name in names):
-                    if not is_raw_name(path):
-                        continue
-                    try:
-                        found.append((path.stat().st_mtime, path))
-                    except OSError:
-                        continue
+                links = [name for name in directories if Path(root, name).is_symlink()]
+                found.extend(
+                    (status.st_mtime, path)
+                    for path in (Path(root, name) for name in (*names, *links))
+                    if is_raw_name(path) and (status := _look_up(path)) is not None
+                )
         return [path for _, path in sorted(found)]
 
     def _is_wanted(self, path: Path) -> bool:
@@ -151,6 +153,10 @@ class DirectoryWatch:
 
     def _look_at(self, path: Path) -> None:
         """Tell a file that nobody announced as whole, at once if no process has it open for writing."""
+        status = _look_up(path)
+        if status is None or not stat.S_ISREG(status.st_mode):
+            self._tell(path)
+            return
         match None if self._polling else _is_being_written(path):
             case False:
                 self._tell(path)
@@ -160,26 +166,54 @@ class DirectoryWatch:
                 _LOG.debug("%s is being written; it will be told when it is closed.", path)
 
     def _tell(self, path: Path) -> None:
-        try:
-            status = path.stat()
-        except OSError:
-            _LOG.info("%s was gone before it could be looked at.", path)
-            return
-        if not stat.S_ISREG(status.st_mode):
-            return
-        version = (status.st_mtime_ns, status.st_size)
+        status = _look_up(path)
+        if status is not None and stat.S_ISDIR(status.st_mode) and not path.is_symlink():
+            return  # what is in it is told
+        version = None if status is None else FileVersion.of(status)
         with self._lock:
-            if self._told.get(path) == version:
+            # One that was told and is gone since was moved by whoever took it.
+            if path in self._told and version in {None, self._told[path]}:
                 return
             self._told[path] = version
             while len(self._told) > _PATHS_KEPT:
                 self._told.popitem(last=False)
-        self._on_arrival(Arrival(path, file_closed=status.st_mtime, seen=time.time()))
+        now = time.time()
+        # A writer's clock may be ahead of ours, but what is seen is closed.
+        closed = now if status is None else min(status.st_mtime, now)
+        self._on_arrival(Arrival(path, file_closed=closed, seen=now, version=version))
 
 
 def is_raw_name(path: Path) -> bool:
     """Tell whether a file's name is that of a raw: a known suffix, no dot in front."""
     return not path.name.startswith(".") and path.name.lower().endswith(RAW_SUFFIXES)
+
+
+def _look_up(path: Path) -> os.stat_result | None:
+    """Return what is at a path; of a link that leads nowhere, what itself is; `None` where nothing is."""
+    for look in (path.stat, path.lstat):
+        try:
+            return look()
+        except OSError:
+            continue
+    return None
+
+
+def _on_overflow(observer: BaseObserver, look_again: Callable[[], None]) -> None:
+    """Have something called when the system could not tell all that happened, so that some of it is lost."""
+    for emitter in observer.emitters:
+        # The library takes care of its own state then, and tells nobody.
+        group = getattr(emitter, "_inotify", None)
+        if group is None:
+            continue
+
+        def overflowed(own: Callable[[], None] = group.on_queue_overflow) -> None:
+            _LOG.warning(
+                "More files came at once than the system could tell; the folders are looked through."
+            )
+            own()
+            look_again()
+
+        group.on_queue_overflow = overflowed
 
 
 def _is_being_written(path: Path) -> bool | None:
@@ -246,10 +280,20 @@ class _Handler(FileSystemEventHandler):
 
 
 class _Settling:
-    """Waits until a file's size and time stay the same from one look to the next."""
+    """Waits until a file's size and time stay the same from one look to the next.
 
-    def __init__(self, tell: Callable[[Path], None]) -> None:
+    Parameters
+    ----------
+    tell
+        Told of each such file.
+    rescan
+        Looks through everything, when that was asked for.
+    """
+
+    def __init__(self, tell: Callable[[Path], None], rescan: Callable[[], None] = lambda: None) -> None:
         self._tell = tell
+        self._rescan = rescan
+        self._again = threading.Event()
         self._looked: dict[Path, tuple[int, int]] = {}
         self._lock = threading.Lock()
         self._stopping = threading.Event()
@@ -266,8 +310,15 @@ class _Settling:
         with self._lock:
             self._looked.setdefault(path, (-1, -1))
 
+    def look_again(self) -> None:
+        """Have everything looked through soon."""
+        self._again.set()
+
     def _main(self) -> None:
         while not self._stopping.wait(_POLLING_SECONDS):
+            if self._again.is_set():
+                self._again.clear()
+                self._rescan()
             with self._lock:
                 looked = dict(self._looked)
             for path, before in looked.items():

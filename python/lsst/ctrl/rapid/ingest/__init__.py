@@ -1,5 +1,6 @@
 """A raw file known in memory first, registered by the committer later; raws that are registered already."""
 
+from ._door import *
 from ._ingest import *
 from ._registered import *
 from ._repository import *

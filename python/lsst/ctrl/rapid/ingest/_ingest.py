@@ -34,6 +34,7 @@ from ..instruments import (
 )
 from ..model import Arrival
 from ..plan import RecordStore
+from ._door import Door
 
 _EXPOSURES_KEPT = 2000
 """Exposures whose translation is remembered: more than a night has."""
@@ -127,10 +128,13 @@ class RawReady(Raw):
         How it came.
     formatter
         What reads the file.
+    content
+        Text that differs for files of different size or headers.
     """
 
     arrival: Arrival
     formatter: type[Formatter | FormatterV2]
+    content: str = ""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -152,14 +156,17 @@ class Ingestor:
         The dataset type of raws in the repository.
     records
         Dimension records that do not change with every exposure; those of new filters are added to it.
+    door
+        What refuses files before they are opened; `None` for files that a person has named.
 
     Notes
     -----
     Not for use by several threads at once.  Asks no database.
     """
 
-    def __init__(self, raw: DatasetType, records: RecordStore) -> None:
+    def __init__(self, raw: DatasetType, records: RecordStore, door: Door | None = None) -> None:
         self._raw = raw
+        self._door = door
         self._records = records
         self._exposures: OrderedDict[tuple[str, int], _Exposure] = OrderedDict()
         self._visits: OrderedDict[tuple[str, int], tuple[Visit | None, tuple[DimensionRecord, ...]]] = (
@@ -182,11 +189,15 @@ class Ingestor:
             repository has not, or in contradiction to another raw of its exposure.
         """
         try:
+            if self._door is not None:
+                self._door.check(arrival.path)
             header = read_primary_header(arrival.path)
             identity = identify(header)
-            check_complete(arrival.path)
+            content = check_complete(arrival.path)
+        except FileNotFoundError:
+            raise RefusedError("it was gone before it could be read") from None
         except OSError as err:
-            raise RefusedError(f"the file cannot be read: {err.strerror}") from err
+            raise RefusedError(f"it cannot be read: {err.strerror or err}") from err
         instrument = identity.instrument
         if self._records.get("instrument", instrument) is None:
             known = sorted(
@@ -226,6 +237,7 @@ class Ingestor:
             ready=time.time(),
             arrival=arrival,
             formatter=formatter,
+            content=content,
         )
 
     def _exposure(

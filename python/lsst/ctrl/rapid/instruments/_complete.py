@@ -12,13 +12,18 @@ from ._hdus import card_text, scan_hdus
 from ._header import RefusedError
 
 
-def check_complete(path: str | os.PathLike[str]) -> None:
+def check_complete(path: str | os.PathLike[str]) -> str:
     """Check that a raw on a local file system is whole, without reading its pixels.
 
     Parameters
     ----------
     path
         The file, plain or gzip-compressed.
+
+    Returns
+    -------
+    content
+        Text that differs for files of different size or headers; those of raws have sums of their pixels.
 
     Raises
     ------
@@ -41,3 +46,4 @@ def check_complete(path: str | os.PathLike[str]) -> None:
         check_segments(hdus, half=half, name=name)
     except ValueError as exc:
         raise RefusedError(str(exc)) from exc
+    return f"{hdus[-1].next_start:x}-" + "".join(f"{hdu.checksum:08x}" for hdu in hdus)

@@ -28,6 +28,9 @@ _NOMINAL = {Vendor.E2V: (1.5, 5.4), Vendor.ITL: (1.7, 6.2)}
 """Gain (electrons/ADU) and read noise (electrons) assumed for each vendor's detectors: round numbers of the
 right size, good for a first look.  A calibration supersedes them."""
 
+MAX_PIXELS = 1 << 26
+"""Most pixels of a segment that is believed: four times those of a whole detector."""
+
 type Geometry = tuple[Box, tuple[tuple[int, Amplifier], ...]]
 type _Layout = tuple[tuple[object, ...], ...]
 
@@ -154,9 +157,11 @@ def _find_segments(hdus: Sequence[Hdu], *, half: bool, name: str) -> tuple[Box, 
 
 def _read_segment(hdu: Hdu, name: str) -> Segment:
     assert hdu.shape is not None, "Segments are images."
+    rows, columns = hdu.shape
+    if min(rows, columns) < 1 or rows * columns > MAX_PIXELS:
+        raise ValueError(f"{name}, {hdu.label}: no amplifier has {columns} x {rows} pixels.")
     data = _read_section(hdu.cards, "DATASEC", f"{name}, {hdu.label}")
     detector = _read_section(hdu.cards, "DETSEC", f"{name}, {hdu.label}")
-    rows, columns = hdu.shape
     if data.x1 > data.x2 or data.y1 > data.y2 or not Box.factory[:rows, :columns].contains(data.box):
         raise ValueError(
             f"{name}, {hdu.label}: DATASEC {_text(data)} is not within its {columns} x {rows} pixels."

@@ -6,11 +6,23 @@ __all__ = ("Hdu", "card_int", "card_real", "card_text", "scan_hdus")
 
 import dataclasses
 import os
+import zlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import BinaryIO
 
-from ._header import BLOCK, CARD, RefusedError, check_is_fits, open_fits, read_header_cards
+from ._header import BLOCK, CARD, MAX_HEADER, RefusedError, check_is_fits, open_fits, read_header_cards
+
+MAX_HDUS = 200
+"""Most HDUs of a file that is believed; a raw has some twenty."""
+
+MAX_HEADERS = 8 * MAX_HEADER
+"""Longest headers of a file together, bytes."""
+
+MAX_AXES = 999
+"""Most axes of an array, by the FITS standard."""
+
+_BITPIX = frozenset({8, 16, 32, 64, -32, -64})
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -33,6 +45,8 @@ class Hdu:
         Whether it is a tile-compressed image.
     shape
         Rows and columns of the image, uncompressed; `None` where there is no two-dimensional image.
+    checksum
+        Of the header's bytes.
     """
 
     index: int
@@ -42,6 +56,7 @@ class Hdu:
     name: str
     is_compressed: bool
     shape: tuple[int, int] | None
+    checksum: int
 
     @property
     def label(self) -> str:
@@ -94,19 +109,25 @@ def scan_hdus(path: str | os.PathLike[str]) -> list[Hdu]:
     Raises
     ------
     RefusedError
-        If the file is not FITS or is cut short.
+        If the file is not FITS, is cut short, or has more HDUs or longer headers than is believed.
     OSError
         If the file cannot be read.
     """
     name = Path(path).name
     hdus: list[Hdu] = []
+    headers = 0
     with open_fits(path) as (stream, size):
         check_is_fits(stream, size, name)
         start = 0
         while start < size:
             hdu = _scan_hdu(stream, start, size, len(hdus), name)
             hdus.append(hdu)
+            headers += hdu.data_start - start
             start = hdu.next_start
+            if len(hdus) > MAX_HDUS or headers > MAX_HEADERS:
+                raise RefusedError(
+                    f"{name} has more than {MAX_HDUS} HDUs or {MAX_HEADERS} bytes of headers; no raw has."
+                )
             if start > size:
                 raise RefusedError(
                     f"{name} is cut short: {hdu.label} ends at byte {start}, the file at byte {size}."
@@ -127,25 +148,36 @@ def _scan_hdu(stream: BinaryIO, start: int, size: int, index: int, name: str) ->
         if text[at + 8] == "="
     }
     name_of_hdu = card_text(cards, "EXTNAME") or ""
-    axes = [card_int(cards, f"NAXIS{axis}") for axis in range(1, (card_int(cards, "NAXIS") or 0) + 1)]
-    bitpix = card_int(cards, "BITPIX")
-    if bitpix is None or any(axis is None or axis < 0 for axis in axes):
+    data_size = _find_data_size(cards)
+    if data_size is None:
         told = _label(index, name_of_hdu)
         raise RefusedError(f"{name}: {told} does not say how large its data are (BITPIX, NAXIS cards).")
-    count = 1 if axes else 0
-    for axis in axes:
-        count *= axis or 0
-    groups = card_int(cards, "GCOUNT") or 1
     is_compressed = cards.get("ZIMAGE", "").strip().startswith("T")
     return Hdu(
         index=index,
         cards=cards,
         data_start=start + -(-(len(header) + CARD) // BLOCK) * BLOCK,
-        data_size=abs(bitpix) // 8 * groups * ((card_int(cards, "PCOUNT") or 0) + count),
+        data_size=data_size,
         name=name_of_hdu,
         is_compressed=is_compressed,
         shape=_find_shape(index, cards, is_compressed=is_compressed),
+        checksum=zlib.crc32(header),
     )
+
+
+def _find_data_size(cards: Mapping[str, str]) -> int | None:
+    """Return the size of a data unit, bytes; `None` where the cards do not give one that can be."""
+    bitpix, number = card_int(cards, "BITPIX"), card_int(cards, "NAXIS") or 0
+    extra, groups = card_int(cards, "PCOUNT") or 0, card_int(cards, "GCOUNT") or 1
+    if bitpix not in _BITPIX or not 0 <= number <= MAX_AXES or extra < 0 or groups < 0:
+        return None
+    count = 1 if number else 0
+    for axis in range(1, number + 1):
+        length = card_int(cards, f"NAXIS{axis}")
+        if length is None or length < 0:
+            return None
+        count *= length
+    return abs(bitpix) // 8 * groups * (extra + count)
 
 
 def _find_shape(index: int, cards: Mapping[str, str], *, is_compressed: bool) -> tuple[int, int] | None:

@@ -10,12 +10,13 @@ import gzip
 import io
 import os
 import re
+import stat
 import struct
 import warnings
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, cast, override
 
 import astropy.io.fits
 from astropy.io.fits.card import Undefined
@@ -32,8 +33,16 @@ CARD = 80
 MAX_HEADER = 200 * BLOCK
 """Longest header that is believed, bytes: 7200 cards, where real ones have some hundreds."""
 
+MAX_CONTINUED = 100
+"""Most cards that one value may go on over."""
+
+MAX_UNCOMPRESSED = 1 << 30
+"""Largest file that is decompressed with gzip, bytes; a raw has less than 100 MB."""
+
 _GZIP = b"\x1f\x8b"
 _GZIP_MIN = 18
+_MOST_READS = 100_000
+"""Calls after which a gzip file is given up: of 128 kB, or of a byte of a name in it that does not end."""
 _END = b"END".ljust(CARD)
 _COMMENTARY = frozenset({"", "COMMENT", "HISTORY", "END", "CONTINUE"})
 _VALUE = re.compile(
@@ -60,7 +69,9 @@ class RefusedError(ValueError):
     """
 
     def __init__(self, reason: str) -> None:
-        super().__init__(" ".join(reason.split()))
+        # Names of files may be anything but text; a line of the log is.
+        line = " ".join(reason.split()).encode(errors="backslashreplace").decode()
+        super().__init__("".join(c if c.isprintable() else repr(c)[1:-1] for c in line))
 
     @property
     def reason(self) -> str:
@@ -98,9 +109,10 @@ def read_primary_header(path: str | os.PathLike[str]) -> dict[str, HeaderValue]:
         check_is_fits(stream, size, name)
         text = read_header_cards(stream, 0, size, name, "the primary HDU").decode("latin-1")
     header: dict[str, HeaderValue] = {}
-    for image in _card_images(text):
+    for image in _card_images(text, name):
         try:
-            keyword, value = _parse_card(image)
+            # A value that goes on over several cards is not kept: it may be long.
+            keyword, value = _parse_card(image) if len(image) == CARD else _parse_unusual_card(image)
         except (VerifyError, ValueError):
             raise RefusedError(
                 f"{name}: card {image[:30].strip()!r} of the primary header cannot be parsed."
@@ -152,14 +164,24 @@ def _find_end(header: bytes, first: int) -> int:
     return at
 
 
-def _card_images(text: str) -> Iterator[str]:
-    """Yield the cards of a header, long strings with the ``CONTINUE`` cards that belong to them."""
+def _card_images(text: str, name: str) -> Iterator[str]:
+    """Yield the cards of a header, long strings with the ``CONTINUE`` cards that belong to them.
+
+    Raises
+    ------
+    RefusedError
+        If one goes on over more cards than is believed.
+    """
     cards = [text[at : at + CARD] for at in range(0, len(text), CARD)]
     at = 0
     while at < len(cards):
         end = at + 1
         while end < len(cards) and cards[end].startswith("CONTINUE"):
             end += 1
+        if end - at > MAX_CONTINUED:
+            raise RefusedError(
+                f"{name}: card {cards[at][:30].strip()!r} of the primary header has {end - at} cards."
+            )
         yield "".join(cards[at:end])
         at = end
 
@@ -207,11 +229,52 @@ def _parse_unusual_card(image: str) -> tuple[str, HeaderValue]:
     raise ValueError(f"The value of {keyword} is neither text nor a real number.")
 
 
+class _Patient(io.RawIOBase):
+    """A file that gives up when it is read too often: what a hostile one makes of a decompressor.
+
+    Parameters
+    ----------
+    file
+        The file.
+    name
+        For messages.
+    """
+
+    def __init__(self, file: BinaryIO, name: str) -> None:
+        self._file = file
+        self._name = name
+        self._reads = 0
+
+    @override
+    def read(self, size: int = -1) -> bytes:
+        self._reads += 1
+        if self._reads > _MOST_READS:
+            raise RefusedError(f"{self._name} is damaged: its gzip data do not come to an end.")
+        return self._file.read(size)
+
+    @override
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        return self._file.seek(offset, whence)
+
+    @override
+    def tell(self) -> int:
+        return self._file.tell()
+
+
 @contextlib.contextmanager
 def open_fits(path: str | os.PathLike[str]) -> Iterator[tuple[BinaryIO, int]]:
-    """Open a FITS file for reading; yields it and its uncompressed size in bytes."""
+    """Open a FITS file for reading; yields it and its uncompressed size in bytes.
+
+    Raises
+    ------
+    RefusedError
+        If it is no file but a folder, a pipe, a socket or a device (none of which is waited for), or gzip
+        data that are cut short, damaged or too large.
+    OSError
+        If it cannot be opened.
+    """
     name = Path(path).name
-    with Path(path).open("rb") as file:
+    with _open_file(path, name) as file:
         compressed = file.read(2) == _GZIP
         if compressed and file.seek(0, io.SEEK_END) < _GZIP_MIN:
             raise RefusedError(f"{name} is cut short: it has only the start of a gzip header.")
@@ -222,8 +285,34 @@ def open_fits(path: str | os.PathLike[str]) -> Iterator[tuple[BinaryIO, int]]:
         if not compressed:
             yield file, size
             return
+        if size > MAX_UNCOMPRESSED:
+            raise RefusedError(
+                f"{name} is cut short, or has {size} bytes when it is decompressed, which no raw has."
+            )
         try:
-            with io.BufferedReader(gzip.GzipFile(fileobj=file)) as stream:
+            # It needs read, seek and tell alone, which its annotation does not say.
+            packed = cast("BinaryIO", _Patient(file, name))
+            with io.BufferedReader(gzip.GzipFile(fileobj=packed)) as stream:
                 yield stream, size
         except (EOFError, gzip.BadGzipFile, zlib.error) as exc:
             raise RefusedError(f"{name} is cut short or damaged: its gzip data end badly ({exc}).") from exc
+
+
+def _open_file(path: str | os.PathLike[str], name: str) -> BinaryIO:
+    """Open a file that is one, without ever waiting for a writer, as opening a pipe would."""
+    # Looked at before it is opened, too: to open a device may do something.
+    _check_is_file(Path(path).stat().st_mode, name)
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
+    try:
+        _check_is_file(os.fstat(descriptor).st_mode, name)
+    except RefusedError:
+        os.close(descriptor)
+        raise
+    return os.fdopen(descriptor, "rb")
+
+
+def _check_is_file(mode: int, name: str) -> None:
+    if stat.S_ISREG(mode):
+        return
+    kinds = {stat.S_IFDIR: "a folder", stat.S_IFIFO: "a pipe (FIFO)", stat.S_IFSOCK: "a socket"}
+    raise RefusedError(f"{name} is {kinds.get(stat.S_IFMT(mode), 'a device')}, not a file.")

@@ -67,7 +67,8 @@ def _read_pixels(path: str | os.PathLike[str], hdus: Sequence[Hdu], name: str) -
     if all(map(is_plain, hdus)):
         with open_fits(path) as (stream, _):
             return read_plain(stream, hdus, name)
-    with fitsio.FITS(os.fspath(path)) as file:
+    # Its library has a language of its own for names, with brackets, so it is not shown this one.
+    with Path(path).open("rb") as stream, fitsio.FITS(f"/proc/self/fd/{stream.fileno()}") as file:
         return [_as_integers(file[hdu.index].read(), f"{name}, HDU {hdu.index}") for hdu in hdus]
 
 

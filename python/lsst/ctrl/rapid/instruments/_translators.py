@@ -7,10 +7,8 @@ __all__ = ("translate",)
 import functools
 import importlib
 import importlib.util
-import math
 from collections.abc import Mapping
 
-import astropy.units as u
 from astro_metadata_translator import ObservationInfo
 
 from ._camera_translators import (
@@ -23,13 +21,8 @@ from ._camera_translators import (
 from ._header import RefusedError
 from ._identity import identify
 from ._lsst_translator import LsstTranslator
+from ._possible import check_cards, check_times
 from ._raw import HeaderValue
-
-FIRST_YEAR, LAST_YEAR = 2015, 2099
-"""Years in which a raw of these instruments can have been taken."""
-
-MAX_EXPOSURE_TIME = 86_400.0
-"""Longest exposure time that is believed, seconds."""
 
 _TRANSLATORS: Mapping[str, type[LsstTranslator]] = {
     "LSSTCam": LsstCamTranslator,
@@ -70,6 +63,7 @@ def translate(header: Mapping[str, HeaderValue], filename: str | None = None) ->
     translators.
     """
     identity = identify(header)
+    check_cards(header)
     cards = dict(header)
     translator = None if has_full_stack() else _TRANSLATORS[identity.instrument]
     try:
@@ -78,7 +72,7 @@ def translate(header: Mapping[str, HeaderValue], filename: str | None = None) ->
         )
     except (ArithmeticError, KeyError, TypeError, ValueError) as exc:
         raise RefusedError(f"The header of {identity.obs_id} cannot be translated: {_reason(exc)}") from exc
-    _check_possible(info)
+    check_times(info)
     return info
 
 
@@ -102,26 +96,3 @@ def _reason(exc: BaseException) -> str:
     inner = str(exc.args[0]) if exc.args else type(exc).__name__
     what = outer.partition("property '")[2].partition("'")[0]
     return f"{what}: {inner}" if what else inner
-
-
-def _check_possible(info: ObservationInfo) -> None:
-    """Check values that a registry would take and every later step would stumble over.
-
-    Raises
-    ------
-    RefusedError
-        If one is impossible.
-    """
-    begin, exposure_time = info.datetime_begin, info.exposure_time
-    if begin is None or exposure_time is None:
-        raise RefusedError(f"The header of {info.observation_id} does not say when the exposure was taken.")
-    year = begin.datetime.year if math.isfinite(begin.mjd) else 0
-    if not FIRST_YEAR <= year <= LAST_YEAR:
-        raise RefusedError(
-            f"The header of {info.observation_id} says that it began at MJD {begin.mjd:.5f}, which cannot be."
-        )
-    seconds = exposure_time.to_value(u.s)
-    if not (seconds == -1.0 or 0.0 <= seconds <= MAX_EXPOSURE_TIME):
-        raise RefusedError(
-            f"The header of {info.observation_id} gives an exposure time of {seconds} s, which cannot be."
-        )

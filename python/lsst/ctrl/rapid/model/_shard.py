@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-__all__ = ("Arrival", "Outcome", "OutcomeRecord", "PlannedBy", "Shard", "ShardKey")
+__all__ = ("Arrival", "FileVersion", "Outcome", "OutcomeRecord", "PlannedBy", "Shard", "ShardKey")
 
 import dataclasses
 import enum
+import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Literal
+from typing import Literal, Self
 
 from ._base import Model
 from ._times import Times
@@ -20,6 +21,30 @@ type ShardKey = tuple[str, str, int | str, int | None]
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
+class FileVersion:
+    """What changes when a file is written anew or replaced.
+
+    Attributes
+    ----------
+    size
+        Bytes.
+    modified_ns
+        Modification time, UNIX nanoseconds.
+    inode
+        Number of the file in its file system.
+    """
+
+    size: int
+    modified_ns: int
+    inode: int
+
+    @classmethod
+    def of(cls, status: os.stat_result) -> Self:
+        """Return the version of a file that was looked at."""
+        return cls(status.st_size, status.st_mtime_ns, status.st_ino)
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
 class Arrival:
     """A file has announced itself.
 
@@ -28,14 +53,17 @@ class Arrival:
     path
         The file, absolute.
     file_closed
-        When it was whole, UNIX seconds, by its modification time.
+        When it was whole, UNIX seconds, by its modification time; not after it was seen.
     seen
         When the executor heard of it, UNIX seconds.
+    version
+        What was seen; `None` if it was gone, or nobody looked.
     """
 
     path: Path
     file_closed: float
     seen: float
+    version: FileVersion | None = None
 
 
 class Outcome(enum.StrEnum):

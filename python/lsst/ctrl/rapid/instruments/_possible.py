@@ -1,0 +1,111 @@
+"""Values of a header that cannot be: what a registry would take and every later step would stumble over."""
+
+from __future__ import annotations
+
+__all__ = ("check_cards", "check_times")
+
+import math
+from collections.abc import Mapping
+
+import astropy.units as u
+from astro_metadata_translator import ObservationInfo
+
+from ._header import RefusedError
+from ._identity import MAX_SEQ_NUM
+from ._raw import HeaderValue
+
+FIRST_YEAR, LAST_YEAR = 2015, 2099
+"""Years in which a raw of these instruments can have been taken."""
+
+MAX_EXPOSURE_TIME = 86_400.0
+"""Longest exposure time that is believed, seconds."""
+
+MAX_ANGLE = 720.0
+"""Largest angle that is believed, degrees: two turns of a rotator."""
+
+_NAMES = ("OBSID", "GROUPID", "FILTER", "FILTER1", "FILTER2", "GRATING", "IMGTYPE", "OBSTYPE")
+"""Cards that become part of names: of exposures, groups and filters in the registry, and of files."""
+
+_TEXTS = ("OBJECT", "PROGRAM", "REASON", "TESTTYPE", "RUNNUM")
+"""Cards that only describe."""
+
+_RANGES: Mapping[str, tuple[float, float]] = {
+    **dict.fromkeys(("EXPTIME", "SHUTTIME"), (-math.inf, math.inf)),  # see `check_times`
+    "DARKTIME": (-MAX_EXPOSURE_TIME, MAX_EXPOSURE_TIME),
+    **dict.fromkeys(("RA", "DEC", "RASTART", "DECSTART", "ROTPA", "ROTANGLE"), (-MAX_ANGLE, MAX_ANGLE)),
+    **dict.fromkeys(("ELSTART", "AZSTART"), (-MAX_ANGLE, MAX_ANGLE)),
+    **dict.fromkeys(("CURINDEX", "MAXINDEX"), (0, MAX_SEQ_NUM)),
+}
+"""Believable values of cards that are numbers, which must be finite, too."""
+
+
+def check_cards(header: Mapping[str, HeaderValue]) -> None:
+    """Check the cards of a raw that become part of names, or are numbers.
+
+    Parameters
+    ----------
+    header
+        Primary header.
+
+    Raises
+    ------
+    RefusedError
+        If one has a value that cannot be.
+    """
+    for card in _NAMES:
+        value = header.get(card)
+        if isinstance(value, str) and not _is_name(value):
+            raise RefusedError(f"{card} is {value!r}; a name has no such characters.")
+    for card in _TEXTS:
+        value = header.get(card)
+        if isinstance(value, str) and not value.isprintable():
+            raise RefusedError(f"{card} is {value!r}, which is no text.")
+    for card, (low, high) in _RANGES.items():
+        number = _number(header.get(card))
+        if number is not None and not (math.isfinite(number) and low <= number <= high):
+            raise RefusedError(f"{card} is {number:g}, which cannot be.")
+
+
+def check_times(info: ObservationInfo) -> None:
+    """Check when an exposure was taken, and for how long.
+
+    Parameters
+    ----------
+    info
+        The translated header.
+
+    Raises
+    ------
+    RefusedError
+        If it is not told, or cannot be.
+    """
+    begin, end, exposure_time = info.datetime_begin, info.datetime_end, info.exposure_time
+    told = f"The header of {info.observation_id}"
+    if begin is None or end is None or exposure_time is None:
+        raise RefusedError(f"{told} does not say when the exposure was taken.")
+    year = begin.datetime.year if math.isfinite(begin.mjd) else 0
+    if not FIRST_YEAR <= year <= LAST_YEAR:
+        raise RefusedError(f"{told} says that it began at MJD {begin.mjd:.5f}, which cannot be.")
+    seconds = exposure_time.to_value(u.s)
+    if not (seconds == -1.0 or 0.0 <= seconds <= MAX_EXPOSURE_TIME):
+        raise RefusedError(f"{told} gives an exposure time of {seconds} s, which cannot be.")
+    lasted = (end - begin).to_value(u.s)
+    if not lasted <= 2 * MAX_EXPOSURE_TIME:
+        raise RefusedError(f"{told} says that it ended at {end.isot}, {lasted:.0f} s after it began.")
+
+
+def _is_name(value: str) -> bool:
+    """Tell whether a text can be part of a name; one that is empty says nothing."""
+    if not value.strip():
+        return True
+    return value.isascii() and value.isprintable() and "/" not in value and bool(value.strip(" ."))
+
+
+def _number(value: HeaderValue) -> float | None:
+    """Return the value of a card as a number, as the translation would; `None` where it is none."""
+    if value is None or isinstance(value, bool):
+        return None
+    try:
+        return float(value)
+    except ValueError:
+        return None
