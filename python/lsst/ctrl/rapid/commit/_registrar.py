@@ -10,6 +10,7 @@ import time
 from collections.abc import Iterable, Mapping, Sequence
 from types import TracebackType
 from typing import Self
+from uuid import UUID
 
 from lsst.daf.butler import (
     Butler,
@@ -169,9 +170,9 @@ class Registrar:
         ]:
             self._ensure_run(run)
         # A retry of the batch finds them gone, which is no harm.
-        replaced = [item.replaces for item in shards if item.replaces and item.replaces.run == item.run.run]
+        replaced = [i.replaces.id for i in shards if i.replaces and i.replaces.run == i.run.run]
         shed = [self._left_by_shedding(item) for item in shards if item.was_shed]
-        remove(self._butler, [*replaced, *(ref for ref in shed if ref is not None)])
+        remove(self._butler, [*replaced, *(dataset for dataset in shed if dataset is not None)])
         for item in items:
             if isinstance(item, RemoveItem):
                 for shard in item.shards:
@@ -304,19 +305,20 @@ class Registrar:
         prefix = f"{self._output}/"
         return run.removeprefix(prefix).partition("/")[0] if run.startswith(prefix) else ""
 
-    def _left_by_shedding(self, item: ShardItem) -> DatasetRef | None:
+    def _left_by_shedding(self, item: ShardItem) -> UUID | None:
         """Return the outcome that a shard left when it was shed, if it is there still."""
         dataset_type = self._outcomes[item.shard.pipeline, item.shard.step]
-        return self._butler.find_dataset(
+        found = self._butler.find_dataset(
             dataset_type.name, item.shard.data_id, collections=item.run.run, dimension_records=False
         )
+        return None if found is None or found.id == item.outcome_id else found.id
 
     def _remove(self, shard: Shard, run: str) -> None:
         """Remove what a gather left in a RUN."""
         pipeline = self._pipelines[shard.pipeline]
         outcome = self._outcomes[shard.pipeline, shard.step]
         made = find_made(self._butler, pipeline, pipeline.step(shard.step), outcome, shard, run)
-        if count := remove(self._butler, made):
+        if count := remove(self._butler, (ref.id for ref in made)):
             _LOG.info("%d datasets are removed from %s: %s takes their place.", count, run, shard)
 
     def _products(self, items: Sequence[ShardItem]) -> dict[int, Products]:
@@ -344,7 +346,7 @@ class Registrar:
     def _outcome(self, item: ShardItem) -> DatasetRef:
         dataset_type = self._outcomes[item.shard.pipeline, item.shard.step]
         data_id = self._records.expand(dataset_type.dimensions, **item.shard.data_id)
-        return DatasetRef(dataset_type, data_id, run=item.run.run)
+        return DatasetRef(dataset_type, data_id, run=item.run.run, id=item.outcome_id)
 
     def _write(self, outcome: OutcomeRecord, ref: DatasetRef) -> Mapping[str, DatastoreRecordData]:
         """Write an outcome's file; returns its datastore records."""

@@ -19,7 +19,7 @@ from ..conductor import Dispatch, Drop, Give, Replace, Yield
 from ..engine import ShardResponse, WorkerLostError
 from ..ingest import Raw
 from ..model import Outcome, OutcomeRecord, Shard, ShardKey, ShardReport, Times
-from ..plan import CalibrationError
+from ..plan import CalibrationError, DatasetMessage
 from ._calls import ShardCalls
 from ._parts import Parts
 from ._repeat import repeat_command
@@ -272,6 +272,7 @@ class ShardFlow:
             scratch=told.scratch,
             times=times,
         )
+        before = parts.ended_before.shed.pop(shard.key, None)
         parts.outbox.submit(
             ShardItem(
                 shard=shard,
@@ -280,7 +281,7 @@ class ShardFlow:
                 outcome=ended,
                 outputs=told.outputs,
                 datastore_records=told.datastore_records,
-                replaces=parts.ended_before.shed.pop(shard.key, None),
+                replaces=None if before is None else DatasetMessage.of(before),
                 was_shed=shard.key in self._shed_before,
                 supersedes=parts.requests.superseded_by(shard),
             )
