@@ -355,6 +355,12 @@ class ShardFlow:
         if committed.uris:
             self._spawn(self._publish(item, committed), PUBLISH)
 
+    def publish_drained(self, committed: Iterable[Committed]) -> None:
+        """Publish what an earlier run had left in the spool, and is registered now."""
+        for one in committed:
+            if one.uris and isinstance(one.item, ShardItem):
+                self._spawn(self._publish(one.item, one), PUBLISH)
+
     async def _publish(self, item: ShardItem, committed: Committed) -> None:
         for dataset_type, uri in committed.uris.items():
             try:
