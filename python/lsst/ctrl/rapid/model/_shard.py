@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ("Arrival", "FileVersion", "Outcome", "OutcomeRecord", "PlannedBy", "Shard", "ShardKey")
+__all__ = ("Arrival", "FileVersion", "Outcome", "OutcomeRecord", "PlannedBy", "Shard", "ShardKey", "Unit")
 
 import dataclasses
 import enum
@@ -15,6 +15,9 @@ from ._base import Model
 from ._times import Times
 
 type PlannedBy = Literal["memory", "trivial", "builder"]
+
+type Unit = Literal["exposure", "group", "day_obs"]
+"""What a shard takes all of, or a detector of."""
 
 type ShardKey = tuple[str, str, int | str, int | None]
 """Step, instrument, exposure or group or day, and detector of a shard."""
@@ -116,6 +119,13 @@ class Shard:
     partial: bool = False
     revision: int = 0
     day_obs: int | None = None
+
+    @property
+    def unit(self) -> Unit:
+        """What it takes all of, or a detector of."""
+        if self.day_obs is not None:
+            return "day_obs"
+        return "exposure" if self.group is None else "group"
 
     @property
     def data_id(self) -> Mapping[str, str | int]:

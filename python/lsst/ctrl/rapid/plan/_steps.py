@@ -10,6 +10,8 @@ from collections.abc import Mapping
 
 from lsst.daf.butler import DimensionGroup
 
+from ..model import Unit
+
 
 class InputKind(enum.StrEnum):
     """Where an input of a task comes from."""
@@ -123,6 +125,11 @@ class Step:
     def per_day(self) -> bool:
         """Whether a shard is all exposures of an observing day."""
         return "day_obs" in self.dimensions.required
+
+    @property
+    def unit(self) -> Unit:
+        """What a shard takes all of, or a detector of."""
+        return "day_obs" if self.per_day else "group" if self.per_group else "exposure"
 
     def reads(self, kind: InputKind) -> list[str]:
         """Return the names of the dataset types of one kind, in alphabetical order."""
