@@ -28,6 +28,7 @@ from watchdog.observers import Observer
 from watchdog.observers.api import BaseObserver
 from watchdog.observers.polling import PollingObserver
 
+from .._phases import Phase, reached
 from ..model import Arrival, InputError
 
 _LOG = logging.getLogger(__name__)
@@ -174,6 +175,7 @@ class DirectoryWatch:
             self._told[path] = version
             while len(self._told) > _PATHS_KEPT:
                 self._told.popitem(last=False)
+        reached(Phase.ARRIVAL_SEEN)
         self._on_arrival(Arrival(path, file_closed=status.st_mtime, seen=time.time()))
 
 

@@ -11,6 +11,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 
+from .._phases import Phase, reached
 from ..plan import is_away
 from ._items import Committed, Item, RawItem, RemoveItem, RunItem, ShardItem
 from ._registrar import Registrar
@@ -154,6 +155,7 @@ class Committer:
                     self._commit(registrar, [item])
                 return
             else:
+                reached(Phase.BATCH_COMMITTED)
                 # Outside the try: what was committed is never committed again because it could not be told.
                 self._tell(committed)
                 return

@@ -24,6 +24,7 @@ from lsst.daf.butler.datastore.record_data import DatastoreRecordData
 from lsst.daf.butler.direct_butler import DirectButler
 from lsst.daf.butler.registry import ConflictingDefinitionError
 
+from .._phases import Phase, reached
 from ..datastore import without_files
 from ..model import TransferMode
 
@@ -111,6 +112,8 @@ class DatasetRegistrar:
         try:
             with self._butler.transaction():
                 self._insert(transfers, products)
+                if transfers or products.refs:
+                    reached(Phase.BATCH_OPEN)
         except (ConflictingDefinitionError, sqlalchemy.exc.IntegrityError):
             with self._butler.transaction():
                 self._merge(transfers, products)

@@ -26,6 +26,7 @@ from lsst.daf.butler.registry import ConflictingDefinitionError, MissingCollecti
 from lsst.pipe.base.pipeline_graph import PipelineGraph
 from lsst.utils.packages import Packages
 
+from .._phases import Phase, reached
 from ..datastore import LocalWriter, open_datastore
 from ..model import OutcomeRecord, Shard
 from ..plan import (
@@ -176,6 +177,7 @@ class Registrar:
             if isinstance(item, RemoveItem):
                 for shard in item.shards:
                     self._remove(shard, item.run.run)
+                reached(Phase.REMOVED)
         made = self._products(shards)
         products = Products(
             [ref for one in made.values() for ref in one.refs],
@@ -184,6 +186,7 @@ class Registrar:
         self._datasets.register([self._transfer(item) for item in raws], products)
         for item in shards:
             if item.supersedes in self._partial_runs:
+                reached(Phase.SUPERSEDED)
                 self._remove(item.shard, item.supersedes)
         refs = {key: one.refs for key, one in made.items()}
         now = time.time()

@@ -14,6 +14,7 @@ from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from .._phases import Phase, reached
 from ..commit import Committed, RawItem, RemoveItem, RunItem, ShardItem
 from ..conductor import Dispatch, Drop, Give, Replace, Yield
 from ..engine import ShardResponse, WorkerLostError
@@ -83,6 +84,8 @@ class ShardFlow:
     def ready(self, shards: Iterable[Shard], now: float, raw: Raw | None = None) -> None:
         """Note that shards can start: those of a raw that has just come, or whose gate has just opened."""
         for shard in shards:
+            if shard.detector is None:
+                reached(Phase.GATHER_OPEN)
             first = raw or self._parts.requests.raws(shard)[0]
             opened = raw is None
             self._times[shard] = Times(
@@ -154,6 +157,7 @@ class ShardFlow:
         now = time.time()
         if not self._calls.goes_on(shard):
             self._times[shard] = self._times[shard].model_copy(update={"dispatched": now})
+        reached(Phase.DISPATCHED)
         try:
             response = await self._calls.run(dispatch)
         except WorkerLostError as err:
@@ -196,6 +200,7 @@ class ShardFlow:
 
     def _took(self, dispatch: Dispatch, response: ShardResponse) -> None:
         """Take in how a shard ended on its worker."""
+        reached(Phase.RETURNED)
         parts, shard = self._parts, dispatch.shard
         times = self._times[shard].model_copy(
             update={"started": response.started, "finished": response.finished, "quanta": response.quanta}
@@ -310,6 +315,7 @@ class ShardFlow:
         self.proceed(self._parts.conductor.replaced(shard.instrument, shard.exposure, now), now)
 
     def _raw_committed(self, item: RawItem, committed: Committed) -> None:
+        reached(Phase.RAW_COMMITTED)
         parts, data_id = self._parts, item.ref.dataId
         if committed.error:
             _LOG.error("%s could not be registered: %s", item.path, committed.error)
