@@ -6,8 +6,9 @@ import dataclasses
 import os
 import subprocess
 import sys
+import tempfile
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,7 @@ from click.testing import CliRunner
 
 from lsst.ctrl.rapid.cli import main
 from lsst.ctrl.rapid.model import Report
+from support.forking import ForkedProcess, ProgramName, fork
 
 ROOT = Path(__file__).parents[2]
 SUMMIT = ROOT / "pipelines" / "summit.yaml"
@@ -31,15 +33,36 @@ def environment(sources: Iterable[Path] = ()) -> dict[str, str]:
     }
 
 
-def rapid_exec(*arguments: str | Path, cwd: Path, check: bool = True) -> subprocess.CompletedProcess[str]:
-    """Run ``rapid-exec`` and wait for it."""
+def rapid_exec_anew(*arguments: str | Path, cwd: Path) -> None:
+    """Run ``rapid-exec`` in a new interpreter, as a user does, and wait for it."""
     done = subprocess.run(
         [sys.executable, "-m", "lsst.ctrl.rapid.cli", *map(str, arguments)],
         cwd=cwd, env=environment(), capture_output=True, text=True, timeout=TIMEOUT, check=False,
     )  # fmt: skip
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def rapid_exec(*arguments: str | Path, cwd: Path, check: bool = True) -> subprocess.CompletedProcess[str]:
+    """Run ``rapid-exec`` in a process of its own and wait for it."""
+    done = _run("rapid-exec", arguments, cwd)
     if check:
         assert done.returncode == 0, done.stdout + done.stderr
     return done
+
+
+def _run(
+    program: ProgramName, arguments: Sequence[str | Path], cwd: Path
+) -> subprocess.CompletedProcess[str]:
+    words = [str(argument) for argument in arguments]
+    with tempfile.TemporaryFile("w+") as out, tempfile.TemporaryFile("w+") as err:
+        process = fork(program, words, cwd=cwd, environment=environment(), out=out, err=err)
+        try:
+            code = process.wait(TIMEOUT)
+        finally:
+            process.kill()
+        out.seek(0)
+        err.seek(0)
+        return subprocess.CompletedProcess([program, *words], code, out.read(), err.read())
 
 
 def rapid_here(*arguments: str | Path, code: int = 0) -> str:
@@ -50,18 +73,15 @@ def rapid_here(*arguments: str | Path, code: int = 0) -> str:
 
 
 def pipetask(*arguments: str | Path, cwd: Path) -> subprocess.CompletedProcess[str]:
-    """Run upstream's ``pipetask`` and wait for it."""
-    return subprocess.run(
-        ["pipetask", *map(str, arguments)],
-        cwd=cwd, env=environment(), capture_output=True, text=True, timeout=TIMEOUT, check=False,
-    )  # fmt: skip
+    """Run upstream's ``pipetask`` in a process of its own and wait for it."""
+    return _run("pipetask", arguments, cwd)
 
 
 @dataclasses.dataclass
 class Running:
     """A ``rapid-exec run`` that goes on while the test works."""
 
-    process: subprocess.Popen[str]
+    process: ForkedProcess
     log: Path
     work: Path
 

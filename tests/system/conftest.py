@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import os
-import subprocess
-import sys
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import pytest
 
+from support.forking import fork
 from support.processes import SUMMIT, Running, environment
 
 
@@ -22,11 +21,9 @@ def start_run(tmp_path: Path) -> Iterator[Callable[..., Running]]:
         work = tmp_path / "work"
         log = tmp_path / f"run-{len(started)}.log"
         with log.open("w") as stream:
-            process = subprocess.Popen(
-                [sys.executable, "-m", "lsst.ctrl.rapid.cli", "run", str(pipeline), "--work-dir", str(work),
-                 *map(str, arguments)],
-                cwd=tmp_path, env=environment(sources), stdout=stream, stderr=subprocess.STDOUT, text=True,
-                start_new_session=True,
+            process = fork(
+                "rapid-exec", ["run", str(pipeline), "--work-dir", str(work), *map(str, arguments)],
+                cwd=tmp_path, environment=environment(sources), out=stream, err=stream,
             )  # fmt: skip
         started.append(Running(process, log, work))
         return started[-1]

@@ -12,7 +12,7 @@ from lsst.daf.butler import Butler
 
 from lsst.ctrl.rapid.model import Outcome, Report
 from support.compare import differences
-from support.processes import SUMMIT, pipetask, rapid_exec
+from support.processes import SUMMIT, pipetask, rapid_exec, rapid_exec_anew
 from support.truth import assemble, bright, section, truth_of
 
 ITL, E2V = (0, 4, 27), (90, 94, 98)
@@ -25,7 +25,7 @@ EXPOSURES = 6
 def work(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A work folder in which exposures of each kind, two of science, were simulated and reduced."""
     folder = tmp_path_factory.mktemp("run")
-    rapid_exec(
+    rapid_exec_anew(
         *("run", SUMMIT, "--simulate", EXPOSURES, "--sequence", "science,bias,dark,flat,science"),
         *("--cadence", 0, "--seed", 5, "--detectors", ",".join(map(str, DETECTORS)), "--workers", 2),
         *("--work-dir", "work", "--report", "elsewhere/report.json"),
