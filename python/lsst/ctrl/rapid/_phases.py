@@ -42,6 +42,8 @@ class Phase(enum.StrEnum):
     """The answer of a worker is here, and has not been handed to the committer."""
     BATCH_OPEN = "batch-open"
     """All of a batch is inserted, in a transaction that is open."""
+    RAWS_OPEN = "raws-open"
+    """As `BATCH_OPEN`, of a batch with raws: those that are to be moved are in the datastore."""
     BATCH_COMMITTED = "batch-committed"
     """A batch is registered, and nobody has been told."""
     SUPERSEDED = "superseded"

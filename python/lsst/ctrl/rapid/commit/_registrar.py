@@ -40,11 +40,12 @@ from ..plan import (
     records_to_message,
     refs_by_type,
 )
-from ._datasets import DatasetRegistrar, Products, Transfer
+from ._datasets import DatasetRegistrar, Products
 from ._dimensions import sync_key, sync_records
 from ._export import PIPELINE_DATASET, pipeline_dataset_type, pipeline_record
 from ._items import Committed, Item, RawItem, RemoveItem, RunItem, ShardItem
 from ._made import find_made, remove
+from ._moving import Transfer
 
 _LOG = logging.getLogger(__name__)
 
