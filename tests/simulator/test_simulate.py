@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import itertools
 import json
 import time
@@ -12,7 +13,8 @@ import pydantic
 import pytest
 from astropy.time import Time
 
-from lsst.ctrl.rapid.simulator import SimulationConfig, simulate
+from lsst.ctrl.rapid.model import AnnouncedFile
+from lsst.ctrl.rapid.simulator import Duplicate, SimulationConfig, simulate
 
 START = "2026-03-16T03:00:00"
 
@@ -104,6 +106,31 @@ def test_closing_leaves_whole_files_only(tmp_path, after):
     assert len((tmp_path / "manifest.jsonl").read_text().splitlines()) == after
     truth = json.loads((tmp_path / "truth" / f"{sent[-1].obs_id}.json").read_text())
     assert list(truth["detectors"]) == ["94"]
+
+
+def test_each_file_is_announced_before_it_has_its_name(tmp_path, monkeypatch):
+    manifest = tmp_path / "sent.jsonl"
+    replace, unannounced = Path.replace, []
+
+    def look(path, target):
+        lines = [AnnouncedFile.model_validate_json(line) for line in manifest.read_text().splitlines()]
+        if lines[-1].path != str(target) or lines[-1].sha256 != hashlib.sha256(path.read_bytes()).hexdigest():
+            unannounced.append(target)
+        return replace(path, target)
+
+    pending = simulate(
+        config(faults=(Duplicate(part=1, seconds=0.01),)), tmp_path / "landing", announce=manifest
+    )
+    monkeypatch.setattr(Path, "replace", look)
+    sent = [next(pending) for _ in range(4)]
+    monkeypatch.undo()
+    pending.close()
+    assert not unannounced
+    lines = [AnnouncedFile.model_validate_json(line) for line in manifest.read_text().splitlines()]
+    told = [(one.path, one.exposure, one.detector, one.fault) for one in lines]
+    assert told == [(str(raw.path), raw.exposure, raw.detector, raw.fault) for raw in sent]
+    assert {line.fault for line in lines} == {"", "duplicate"}
+    assert all(line.size == Path(line.path).stat().st_size for line in lines)
 
 
 def test_interrupted_before_the_shutter_closes(tmp_path, monkeypatch):

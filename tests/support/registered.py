@@ -45,8 +45,8 @@ def make_registry(folder: Path, server_uri: str | None = None) -> str:
 class OtherIngest:
     """Registers exposures and raws with a butler of its own."""
 
-    def __init__(self, root: str) -> None:
-        self.butler = Butler.from_config(root, writeable=True)
+    def __init__(self, root: str, butler: Butler | None = None) -> None:
+        self.butler = butler or Butler.from_config(root, writeable=True)
         records = self.butler.query_dimension_records("physical_filter", instrument=INSTRUMENT)
         self._filter = min(str(record.dataId["physical_filter"]) for record in records)
         self._known: set[int] = set()

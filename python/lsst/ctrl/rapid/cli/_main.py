@@ -27,6 +27,7 @@ _COMMANDS = {
     "plan": "._plan",
     "export-graph": "._export_graph",
     "report": "._report",
+    "check": "._check",
     "new-channel": "._new_channel",
     "test-channels": "._test_channels",
     "bench": "._bench",

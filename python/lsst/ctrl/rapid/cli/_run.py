@@ -32,7 +32,7 @@ from ._main import start_logging
 from ._options import DayObs, NumberList, WatchSourceType, log_level
 from ._policy import check_policy, mode_option, pattern_option, told_policy, vary_option
 from ._report import print_summary
-from ._simulate import fault_option, simulation_config, take_exposures
+from ._simulate import fault_option, manifest_option, simulation_config, take_exposures
 
 _LOG = logging.getLogger(__name__)
 
@@ -131,6 +131,7 @@ _INTERRUPTED_TWICE = 130
     help="All that is random in the simulation depends on it.",
 )
 @fault_option
+@manifest_option
 @click.option(
     "--until-idle",
     type=click.FloatRange(0, min_open=True),
@@ -157,7 +158,7 @@ def run(pipeline: str, site: Path | None, log_level: str, **options: Any) -> Non
     DirectoryWatch(_folders(_watched(options, facts)), lambda _: None).check()
     policy = told_policy(rapid, facts, options)
     settings, simulation, landing = _settings(source, facts, policy, options | {"site": site})
-    feeder = None if simulation is None else _simulator(simulation, landing)
+    feeder = None if simulation is None else _simulator(simulation, landing, options["manifest"])
     try:
         executor = Executor(settings, feeder)
         report = asyncio.run(_run(executor))
@@ -202,6 +203,8 @@ def _check_sources(options: dict[str, Any], site: SiteFile) -> None:
         raise InputError("--since goes with --watch butler.")
     if options["faults"] and not options["exposures"]:
         raise InputError("--fault goes with --simulate.")
+    if options["manifest"] is not None and not options["exposures"]:
+        raise InputError("--manifest goes with --simulate.")
 
 
 def _watched(options: dict[str, Any], site: SiteFile) -> tuple[Literal["butler"] | Path, ...]:
@@ -282,12 +285,12 @@ def _settings(
     return settings, simulation if options["exposures"] else None, landing
 
 
-def _simulator(config: SimulationConfig, landing: Path) -> Feeder:
+def _simulator(config: SimulationConfig, landing: Path, manifest: Path | None) -> Feeder:
     """Return what runs the simulated camera in a process of its own, out of reach of a terminal's Ctrl-C."""
 
     async def feed() -> None:
         camera = multiprocessing.get_context("forkserver").Process(
-            target=take_exposures, args=(config, landing), daemon=True
+            target=take_exposures, args=(config, landing, manifest), daemon=True
         )
         camera.start()
         try:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ("fault_option", "simulate", "simulation_config", "take_exposures")
+__all__ = ("fault_option", "manifest_option", "simulate", "simulation_config", "take_exposures")
 
 import contextlib
 import os
@@ -40,6 +40,13 @@ fault_option = click.option(
     help="What goes wrong in the simulation; repeatable.  See the end of 'rapid-exec simulate --help'.",
 )
 
+manifest_option = click.option(
+    "--manifest",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="File for a line of JSON for each simulated file, written before it becomes visible: for "
+    "'rapid-exec check --sent'.",
+)
+
 
 def simulation_config(**values: Any) -> SimulationConfig:
     """Return a simulation's settings; options that were not given keep their defaults.
@@ -60,13 +67,13 @@ def simulation_config(**values: Any) -> SimulationConfig:
         raise InputError(f"The simulation is not possible: {told}") from None
 
 
-def take_exposures(config: SimulationConfig, directory: Path) -> None:
+def take_exposures(config: SimulationConfig, directory: Path, manifest: Path | None) -> None:
     """Write simulated raws in this process, which leaves the terminal's session: Ctrl-C does not reach it."""
     os.setsid()
     start_logging("error")
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     try:
-        with contextlib.closing(take(config, directory)) as raws:
+        with contextlib.closing(take(config, directory, announce=manifest)) as raws:
             for _ in raws:
                 pass
     except OSError as err:
@@ -109,8 +116,11 @@ exposures=NUMBERS.  What is random depends on --seed alone.
     help="When the first shutter closes (UTC), for raws that are the same every time.  [default: now]",
 )
 @fault_option
+@manifest_option
 @log_level
-def simulate(directory: Path, log_level: str, physical_filter: str | None, **values: Any) -> None:
+def simulate(
+    directory: Path, log_level: str, physical_filter: str | None, manifest: Path | None, **values: Any
+) -> None:
     """Write simulated raws, in the real format, to DIRECTORY.
 
     The truth of what is in them is written to DIRECTORY/truth, a line for each file to
@@ -128,7 +138,7 @@ def simulate(directory: Path, log_level: str, physical_filter: str | None, **val
         click.echo(f"{exposure.plan.obs_id}: {len(exposure.raws)} raws{without}")
 
     try:
-        with contextlib.closing(take(config, directory, on_exposure=sent)) as raws:
+        with contextlib.closing(take(config, directory, on_exposure=sent, announce=manifest)) as raws:
             for _ in raws:
                 pass
     except FileExistsError as err:

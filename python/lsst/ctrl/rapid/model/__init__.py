@@ -8,5 +8,6 @@ from ._numbers import *
 from ._plan import *
 from ._policy import *
 from ._report import *
+from ._sent import *
 from ._shard import *
 from ._times import *

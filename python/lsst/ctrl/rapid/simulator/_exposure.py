@@ -12,6 +12,7 @@ from typing import Literal
 
 from lsst.ctrl.rapid.instruments import load_camera
 
+from ..model import AnnouncedFile
 from ._clock import Clock
 from ._config import SimulationConfig
 from ._fate import Fate, Sending
@@ -90,6 +91,8 @@ class TakenExposure:
         The exposure.
     fate
         What happens to its raws.
+    announce
+        File that is to have a line of each raw before its name is seen; `None` for none.
 
     Notes
     -----
@@ -97,11 +100,19 @@ class TakenExposure:
     any moment, and leaves what was sent.
     """
 
-    def __init__(self, config: SimulationConfig, folder: Path, plan: ExposurePlan, fate: Fate) -> None:
+    def __init__(
+        self,
+        config: SimulationConfig,
+        folder: Path,
+        plan: ExposurePlan,
+        fate: Fate,
+        announce: Path | None = None,
+    ) -> None:
         self._config = config
         self._folder = folder
         self._plan = plan
         self._fate = fate
+        self._announce_in = announce
         self._camera = load_camera(config.instrument)
         self._place = folder / str(plan.day_obs) / plan.obs_id
         self._staged: dict[Sending, StagedRaw] = {}
@@ -171,7 +182,10 @@ class TakenExposure:
         if self._closed is None:
             raise RuntimeError(f"The shutter of {self._plan.obs_id} has not closed.")
         staged = self._staged[sending]
-        staged.close(self._header(sending.detector))
+        staged.finish(self._header(sending.detector))
+        if self._announce_in is not None:
+            self._announce(self._announce_in, staged, sending, clock)
+        staged.show()
         raw = SentRaw(
             path=staged.path.absolute(),
             instrument=self._plan.instrument,
@@ -187,6 +201,20 @@ class TakenExposure:
         self._sent.append(raw)
         del self._staged[sending]
         return raw
+
+    def _announce(self, manifest: Path, staged: StagedRaw, sending: Sending, clock: Clock) -> None:
+        size, digest = staged.digest()
+        line = AnnouncedFile(
+            path=str(staged.path.absolute()),
+            instrument=self._plan.instrument,
+            exposure=self._plan.id,
+            detector=sending.detector,
+            size=size,
+            sha256=digest,
+            fault=sending.fault,
+            time=clock.now(),
+        )
+        append_line(manifest, line.model_dump())
 
     @property
     def complete(self) -> bool:

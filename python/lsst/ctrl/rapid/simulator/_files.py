@@ -5,6 +5,7 @@ from __future__ import annotations
 __all__ = ("RawEncoder", "StagedRaw", "append_line", "encode_segments", "write_atomically")
 
 import dataclasses
+import hashlib
 import json
 import os
 from collections.abc import Mapping
@@ -112,10 +113,19 @@ class StagedRaw:
             stream.write(header)
             stream.write(images)
 
-    def close(self, header: bytes) -> None:
-        """Put the final header, as long as the first, in place and give the file its name."""
+    def finish(self, header: bytes) -> None:
+        """Put the final header, as long as the first, in place."""
         with self.temporary.open("r+b") as stream:
             stream.write(header)
+
+    def digest(self) -> tuple[int, str]:
+        """Return the size of what was written, bytes, and its SHA-256."""
+        with self.temporary.open("rb") as stream:
+            digest = hashlib.file_digest(stream, "sha256").hexdigest()
+            return stream.tell(), digest
+
+    def show(self) -> None:
+        """Give the file its name."""
         self.temporary.replace(self.path)
 
     def discard(self) -> None:

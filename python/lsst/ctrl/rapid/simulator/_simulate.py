@@ -25,6 +25,7 @@ def simulate(
     *,
     on_exposure: Callable[[SentExposure], None] | None = None,
     clock: Clock = SYSTEM_CLOCK,
+    announce: Path | None = None,
 ) -> Generator[SentRaw]:
     """Take exposures and write their raws.
 
@@ -55,6 +56,9 @@ def simulate(
         Called after each exposure, when all that is to come of it was sent.
     clock
         What cadence and faults are kept by.
+    announce
+        File to which a line for each raw (`~lsst.ctrl.rapid.model.AnnouncedFile`) is added before the raw has
+        its name; `None` for none.  It takes reading each file once more, for the digest.
 
     Yields
     ------
@@ -68,7 +72,7 @@ def simulate(
     ValueError
         If the day has no sequence numbers left.
     """
-    night = _Night(config, folder, on_exposure, clock)
+    night = _Night(config, folder, on_exposure, clock, announce)
     try:
         yield from night.take()
     finally:
@@ -80,7 +84,7 @@ class _Night:
 
     Parameters
     ----------
-    config, folder, on_exposure, clock
+    config, folder, on_exposure, clock, announce
         As of `simulate`.
     """
 
@@ -90,9 +94,11 @@ class _Night:
         folder: Path,
         on_exposure: Callable[[SentExposure], None] | None,
         clock: Clock,
+        announce: Path | None,
     ) -> None:
         self._config = config
         self._folder = folder
+        self._announce_in = announce
         self._on_exposure = on_exposure
         self._clock = clock
         self._shutter = _Shutter(config, clock)
@@ -141,7 +147,7 @@ class _Night:
 
     def _expose(self, exposure: ExposurePlan, fate: Fate) -> Generator[SentRaw]:
         """Take an exposure, and send what is due of it and of those before."""
-        taken = TakenExposure(self._config, self._folder, exposure, fate)
+        taken = TakenExposure(self._config, self._folder, exposure, fate, self._announce_in)
         self._underway[fate.number] = taken
         for _ in taken.stage(self._shutter.expected(exposure.exposure_time)):
             yield from self._send_due()
