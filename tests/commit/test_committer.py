@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import shutil
 import time
 from pathlib import Path
 
@@ -53,6 +54,24 @@ def test_the_same_raw_twice_is_one(bench) -> None:
         bench.committer.submit(bench.raws[3])
     assert not any(c.error for c in bench.committed(2))
     assert 93 in raws_of(bench.repo)
+
+
+def test_a_raw_is_moved_again_whose_mover_was_killed(bench, tmp_path: Path) -> None:
+    landed = tmp_path / "landed.fits"
+    shutil.copy(bench.raws[6].path, landed)
+    item = dataclasses.replace(bench.raws[6], path=landed, transfer="move")
+    content = landed.read_bytes()
+    for _ in range(2):  # the second time as after a kill that followed the commit
+        landed.write_bytes(content)
+        bench.committer.submit(item)
+        assert not bench.committed(1)[0].error
+        assert not landed.exists()
+    landed.write_bytes(content + b"something else")
+    bench.committer.submit(item)
+    bench.committed(1)
+    assert landed.exists(), "it is not what is registered"
+    with Butler.from_config(bench.repo) as butler:
+        assert Path(butler.getURI(item.ref).ospath).read_bytes() == content
 
 
 def test_a_flush_ends_the_wait_for_more(bench) -> None:

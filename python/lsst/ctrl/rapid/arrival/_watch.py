@@ -28,6 +28,7 @@ from watchdog.observers import Observer
 from watchdog.observers.api import BaseObserver
 from watchdog.observers.polling import PollingObserver
 
+from .._phases import Phase, reached
 from ..model import Arrival, FileVersion, InputError
 
 _LOG = logging.getLogger(__name__)
@@ -180,6 +181,7 @@ class DirectoryWatch:
         now = time.time()
         # A writer's clock may be ahead of ours, but what is seen is closed.
         closed = now if status is None else min(status.st_mtime, now)
+        reached(Phase.ARRIVAL_SEEN)
         self._on_arrival(Arrival(path, file_closed=closed, seen=now, version=version))
 
 

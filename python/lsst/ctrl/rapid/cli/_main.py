@@ -12,6 +12,7 @@ from typing import Any, override
 import click
 
 from .. import __version__
+from .._phases import arm
 from .._startup import fork_server_from_here, start_fork_server, uncollected, worker_environment
 from ..model import InputError
 
@@ -72,6 +73,7 @@ class _Lazy(click.Group):
             found = super().resolve_command(ctx, args)
             if forking:
                 importlib.import_module("lsst.ctrl.rapid.channels")
+                arm()
                 fork_server_from_here([_PRELOAD])
             return found
 

@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
+from .._phases import Phase, reached
 from ..model import InputError
 from ..plan import is_away
 from ._items import Committed, Item, RawItem, RemoveItem, RunItem, ShardItem
@@ -257,6 +258,7 @@ class Committer:
                     return False
                 self._wait(_BACKOFF[min(attempt, len(_BACKOFF)) - 1])
                 continue
+            reached(Phase.BATCH_COMMITTED)
             self._note_back()
             # Before it is told: what is told may be followed by what must not be registered before it.
             self._line.done(batch)

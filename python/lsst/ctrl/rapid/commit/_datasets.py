@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-__all__ = ("DatasetRegistrar", "Products", "Transfer")
+__all__ = ("DatasetRegistrar", "Products")
 
 import dataclasses
+import functools
 import math
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 
 import sqlalchemy.exc
 
@@ -15,7 +17,6 @@ from lsst.daf.butler import (
     DatasetRef,
     DatasetType,
     DimensionGroup,
-    FileDataset,
     QuantumBackedButler,
     StorageClassFactory,
 )
@@ -24,8 +25,9 @@ from lsst.daf.butler.datastore.record_data import DatastoreRecordData
 from lsst.daf.butler.direct_butler import DirectButler
 from lsst.daf.butler.registry import ConflictingDefinitionError
 
+from .._phases import Phase, reached
 from ..datastore import without_files
-from ..model import TransferMode
+from ._moving import Transfer, ingest, remove_source
 
 _MANY = 150
 """From so many datasets on, a look at what is there takes less time than what upstream does without it, where
@@ -48,14 +50,6 @@ class Products:
 
     refs: Sequence[DatasetRef]
     records: Mapping[str, DatastoreRecordData]
-
-
-@dataclasses.dataclass(frozen=True)
-class Transfer:
-    """A file that becomes a dataset, with an expanded data ID."""
-
-    dataset: FileDataset
-    mode: TransferMode
 
 
 class DatasetRegistrar:
@@ -111,9 +105,26 @@ class DatasetRegistrar:
         try:
             with self._butler.transaction():
                 self._insert(transfers, products)
+                moved = self._moved(transfers)
+                if transfers or products.refs:
+                    reached(Phase.BATCH_OPEN)
+                if transfers:
+                    reached(Phase.RAWS_OPEN)
         except (ConflictingDefinitionError, sqlalchemy.exc.IntegrityError):
             with self._butler.transaction():
                 self._merge(transfers, products)
+                moved = self._moved(transfers)
+        for source, kept in moved:
+            remove_source(source, kept)
+
+    def _moved(self, transfers: Iterable[Transfer]) -> list[tuple[Path, Path]]:
+        """Return where files that are to be moved came from, and where they are kept."""
+        return [
+            (Path(str(transfer.dataset.path)), Path(self._butler.getURI(ref).ospath))
+            for transfer in transfers
+            if transfer.mode == "move"
+            for ref in transfer.dataset.refs
+        ]
 
     def _insert(self, transfers: Sequence[Transfer], products: Products) -> None:
         datastore = self._butler._datastore  # noqa: SLF001 -- it has no public name
@@ -129,8 +140,7 @@ class DatasetRegistrar:
                 refs, expand=False, assume_new=len(refs) < self._many
             )
         datastore.import_records(products.records)
-        for mode, datasets in _by_mode(new).items():
-            datastore.ingest(*datasets, transfer=mode)
+        ingest(datastore.ingest, new)
         self._ingest(old)
 
     def _merge(self, transfers: Sequence[Transfer], products: Products) -> None:
@@ -152,12 +162,4 @@ class DatasetRegistrar:
             self._datastore.forget(products.refs)
 
     def _ingest(self, transfers: Iterable[Transfer]) -> None:
-        for mode, datasets in _by_mode(transfers).items():
-            self._butler.ingest(*datasets, transfer=mode, skip_existing=True)
-
-
-def _by_mode(transfers: Iterable[Transfer]) -> Mapping[TransferMode, list[FileDataset]]:
-    found: dict[TransferMode, list[FileDataset]] = defaultdict(list)
-    for transfer in transfers:
-        found[transfer.mode].append(transfer.dataset)
-    return found
+        ingest(functools.partial(self._butler.ingest, skip_existing=True), transfers)

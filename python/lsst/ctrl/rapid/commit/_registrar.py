@@ -27,6 +27,7 @@ from lsst.daf.butler.registry import ConflictingDefinitionError, MissingCollecti
 from lsst.pipe.base.pipeline_graph import PipelineGraph
 from lsst.utils.packages import Packages
 
+from .._phases import Phase, reached
 from ..datastore import LocalWriter, open_datastore
 from ..model import InputError, OutcomeRecord, Shard, Unit
 from ..plan import (
@@ -42,11 +43,12 @@ from ..plan import (
     refs_by_type,
     run_name,
 )
-from ._datasets import DatasetRegistrar, Products, Transfer
+from ._datasets import DatasetRegistrar, Products
 from ._dimensions import sync_key, sync_records
 from ._export import PIPELINE_DATASET, pipeline_dataset_type, pipeline_record
 from ._items import Committed, Item, RawItem, RemoveItem, RunItem, ShardItem
 from ._made import find_made, remove
+from ._moving import Transfer
 
 _LOG = logging.getLogger(__name__)
 
@@ -196,6 +198,7 @@ class Registrar:
             if isinstance(item, RemoveItem):
                 for shard in item.shards:
                     self._remove(shard, item.run.run)
+                reached(Phase.REMOVED)
         made = self._products(shards)
         products = Products(
             [ref for one in made.values() for ref in one.refs],
@@ -204,6 +207,7 @@ class Registrar:
         self._datasets.register([self._transfer(item) for item in raws], products)
         for item in shards:
             if item.supersedes in self._partial_runs:
+                reached(Phase.SUPERSEDED)
                 self._remove(item.shard, item.supersedes)
         refs = {key: one.refs for key, one in made.items()}
         now = time.time()

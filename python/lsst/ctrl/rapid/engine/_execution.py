@@ -14,6 +14,7 @@ from lsst.pipe.base.quantum_reports import ExceptionInfo, ExecutionStatus, Quant
 from lsst.pipe.base.single_quantum_executor import SingleQuantumExecutor
 from lsst.utils.introspection import get_full_type_name
 
+from .._phases import Phase, reached
 from ..model import QuantumTimes
 from ..plan import PlannedQuantum
 from ._butler import ShardButler
@@ -93,6 +94,7 @@ def execute_quanta(
             continue
         if asked():
             return Executed(tuple(times), tuple(reports), reason, yielded=True)
+        reached(Phase.RUNNING)
         start = time.time()
         try:
             executor.execute(quantum.node, quantum.quantum, quantum_id=quantum.id)

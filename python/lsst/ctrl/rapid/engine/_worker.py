@@ -13,6 +13,7 @@ from collections.abc import Callable
 
 from lsst.daf.butler.cli.cliLog import CliLog
 
+from .._phases import Phase, reached
 from ._execution import explain
 from ._explicit import QuantaRequest
 from ._messages import ShardRequest, ShardResponse, WarmUp
@@ -135,6 +136,7 @@ class ShardActor:
             response = work(self._state, started)
         except BaseException as err:  # noqa: BLE001 -- see the class
             response = ShardResponse(ok=False, reason=explain(err), started=started, finished=time.time())
+        reached(Phase.WRITTEN)
         answer = response.model_dump_json().encode()
         del response
         self._shards += 1

@@ -19,6 +19,7 @@ from lsst.daf.butler import (
     FormatterV2,
 )
 
+from .._phases import Phase, reached
 from ..instruments import (
     HeaderValue,
     RefusedError,
@@ -227,6 +228,7 @@ class Ingestor:
             self._records.discard(records)
         run, formatter = self._raw_run(instrument, identity.detector)
         ref = DatasetRef(self._raw, data_id, run=run, id_generation_mode=DatasetIdGenEnum.DATAID_TYPE_RUN)
+        reached(Phase.HEADER_READ)
         return RawReady(
             ref=ref,
             records=records,

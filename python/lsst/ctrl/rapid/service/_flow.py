@@ -14,6 +14,7 @@ from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from .._phases import Phase, reached
 from ..commit import Committed, RawItem, RemoveItem, RunItem, ShardItem
 from ..conductor import Dispatch, Drop, Give, Replace, Withdraw, Yield
 from ..engine import ShardResponse, WorkerLostError
@@ -83,6 +84,8 @@ class ShardFlow:
     def ready(self, shards: Iterable[Shard], now: float, raw: Raw | None = None) -> None:
         """Note that shards can start: those of a raw that has just come, or whose gate has just opened."""
         for shard in shards:
+            if shard.detector is None:
+                reached(Phase.GATHER_OPEN)
             if shard.day_obs is not None:
                 self._times[shard] = Times(file_closed=now, seen=now, ready=now)
                 continue
@@ -159,6 +162,7 @@ class ShardFlow:
         now = time.time()
         if not self._calls.goes_on(shard):
             self._times[shard] = self._times[shard].model_copy(update={"dispatched": now})
+        reached(Phase.DISPATCHED)
         try:
             response = await self._calls.run(dispatch)
         except WorkerLostError as err:
@@ -213,6 +217,7 @@ class ShardFlow:
 
     def _took(self, dispatch: Dispatch, response: ShardResponse) -> None:
         """Take in how a shard ended on its worker."""
+        reached(Phase.RETURNED)
         parts, shard = self._parts, dispatch.shard
         times = self._times[shard].model_copy(
             update={"started": response.started, "finished": response.finished, "quanta": response.quanta}
@@ -332,6 +337,7 @@ class ShardFlow:
         self.proceed(self._parts.conductor.replaced(shard.instrument, shard.exposure, now), now)
 
     def _raw_committed(self, item: RawItem, committed: Committed) -> None:
+        reached(Phase.RAW_COMMITTED)
         parts, data_id = self._parts, item.ref.dataId
         if committed.error:
             _LOG.error("%s could not be registered: %s", item.path, committed.error)

