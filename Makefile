@@ -8,11 +8,12 @@ RUN = PYTHONDONTWRITEBYTECODE= PYTHONPATH=$(CURDIR)/python $(VENV)/bin/python
 WORKERS ?= 2
 JUNIT ?= payloads.xml
 
-.PHONY: help setup demo test payloads lint format lock clean
+.PHONY: help setup demo test soak payloads lint format lock clean
 
 help:
 	@echo "make demo      simulate three LSSTCam exposures and reduce them; results under demo/"
-	@echo "make test      run all tests"
+	@echo "make test      run the tests"
+	@echo "make soak      run the tests that take long, and are no part of make test"
 	@echo "make payloads  test the channels alone, with plain pipetask; results in $(JUNIT)"
 	@echo "make lint      ruff, mypy and the layer contracts"
 	@echo "make lock      pin the dependencies anew (needs uv)"
@@ -42,6 +43,9 @@ demo: setup
 
 test: setup
 	$(RUN) -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder $(PYTEST)
+
+soak: setup
+	$(RUN) -m pytest -n $(WORKERS) --dist loadfile -m soak -o timeout=3600 $(PYTEST)
 
 # What a channel's author runs, and Jenkins: the unit tests of the channels, and every step of the pipelines in
 # processes of plain pipetask.  The executor has no part in it.
