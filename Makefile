@@ -8,12 +8,13 @@ RUN = PYTHONDONTWRITEBYTECODE= PYTHONPATH=$(CURDIR)/python $(VENV)/bin/python
 WORKERS ?= 2
 JUNIT ?= payloads.xml
 
-.PHONY: help setup demo test faults payloads lint format lock clean
+.PHONY: help setup demo test faults soak payloads lint format lock clean
 
 help:
 	@echo "make demo      simulate three LSSTCam exposures and reduce them; results under demo/"
-	@echo "make test      run all tests"
+	@echo "make test      run the tests"
 	@echo "make faults    kill runs at every phase, three times each, and check that nothing is lost (some minutes)"
+	@echo "make soak      run the tests that take long, and a run with faults and kills at random"
 	@echo "make payloads  test the channels alone, with plain pipetask; results in $(JUNIT)"
 	@echo "make lint      ruff, mypy and the layer contracts"
 	@echo "make lock      pin the dependencies anew (needs uv)"
@@ -47,6 +48,9 @@ test: setup
 # The whole fault matrix, of which `make test` runs the short form: minutes of runs that are killed.
 faults: setup
 	$(RUN) -m pytest -n $(WORKERS) -m faults $(PYTEST)
+
+soak: setup
+	$(RUN) -m pytest -n $(WORKERS) --dist loadfile -m soak -o timeout=3600 $(PYTEST)
 
 # What a channel's author runs, and Jenkins: the unit tests of the channels, and every step of the pipelines in
 # processes of plain pipetask.  The executor has no part in it.

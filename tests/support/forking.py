@@ -26,6 +26,8 @@ from typing import IO, Any, Literal, NoReturn
 
 import setproctitle
 
+from support.installed import remember_packages
+
 type ProgramName = Literal["rapid-exec", "pipetask"]
 
 _MESSAGE = 1 << 17
@@ -166,6 +168,7 @@ def _serve(program: Program, orders: socket.socket) -> Any:
     gc.disable()
     for name in program.imports:
         importlib.import_module(name)
+    remember_packages()
     gc.freeze()
     gc.enable()
     setproctitle.getproctitle()  # it has to look for its place before the environment is changed

@@ -11,9 +11,12 @@ import sys
 from lsst.ctrl.mpexec.cli.pipetask import cli
 from lsst.daf.butler.cli.utils import LogCliRunner
 
+from support.installed import remember_packages
+
 
 def main() -> None:
     """Run them."""
+    remember_packages()
     results = []
     for arguments in json.load(sys.stdin):
         done = LogCliRunner().invoke(cli, arguments)

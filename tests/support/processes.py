@@ -17,6 +17,7 @@ from click.testing import CliRunner
 from lsst.ctrl.rapid.cli import main
 from lsst.ctrl.rapid.model import Report
 from support.forking import ForkedProcess, ProgramName, fork
+from support.installed import remember_packages
 
 ROOT = Path(__file__).parents[2]
 SUMMIT = ROOT / "pipelines" / "summit.yaml"
@@ -67,6 +68,7 @@ def _run(
 
 def rapid_here(*arguments: str | Path, code: int = 0) -> str:
     """Run a short ``rapid-exec`` command in this process; returns what it printed."""
+    remember_packages()
     done = CliRunner().invoke(main, [str(argument) for argument in arguments])
     assert done.exit_code == code, (done.output, done.exception)
     return done.output

@@ -31,7 +31,7 @@ def registered(butler: Butler, collections: str) -> dict[tuple[str, object, obje
 
 
 def test_first_interrupt_commits_and_the_next_run_does_the_rest(start_run: Callable[..., Running]) -> None:
-    options = ("--detectors", "90..94,0..4", "--workers", 2)
+    options = ("--detectors", "90..92,0..2", "--workers", 2)
     first = start_run("--simulate", 3, "--cadence", 0, *options)
     images = first.work / "repo" / "rapid"
     first.wait_for(lambda: len(list(images.rglob("quick_isr_image_*"))) >= 4, "the first images")
@@ -40,7 +40,7 @@ def test_first_interrupt_commits_and_the_next_run_does_the_rest(start_run: Calla
     report = first.report
     assert report.interrupted
     done = [shard for shard in report.shards if shard.outcome is Outcome.DONE]
-    assert 0 < len(done) < 3 * 10
+    assert 0 < len(done) < 3 * 7
     assert len(done) == len(report.shards)
     butler = Butler.from_config(str(first.work / "repo"))
     said = {

