@@ -37,7 +37,6 @@ def server(tmp_path: Path) -> Iterator[PostgresServer]:
     server.cleanup()
 
 
-@pytest.mark.soak
 def test_each_raw_is_exactly_one_set_of_shards(
     start_run: Callable[..., Running], server: PostgresServer, tmp_path: Path
 ) -> None:
