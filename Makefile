@@ -7,6 +7,7 @@ UV := 0.13.9
 RUN = PYTHONDONTWRITEBYTECODE= PYTHONPATH=$(CURDIR)/python $(VENV)/bin/python
 WORKERS ?= 2
 JUNIT ?= payloads.xml
+MINUTES ?= 3
 
 .PHONY: help setup demo test faults soak payloads lint format lock clean
 
@@ -51,6 +52,7 @@ faults: setup
 
 soak: setup
 	$(RUN) -m pytest -n $(WORKERS) --dist loadfile -m soak -o timeout=3600 $(PYTEST)
+	$(RUN) -m lsst.ctrl.rapid.cli soak --minutes $(MINUTES)
 
 # What a channel's author runs, and Jenkins: the unit tests of the channels, and every step of the pipelines in
 # processes of plain pipetask.  The executor has no part in it.

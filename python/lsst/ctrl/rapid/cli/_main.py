@@ -31,6 +31,7 @@ _COMMANDS = {
     "new-channel": "._new_channel",
     "test-channels": "._test_channels",
     "bench": "._bench",
+    "soak": "._soak",
 }
 _FORKING = {"run", "run-graph"}
 """Commands that start workers."""
