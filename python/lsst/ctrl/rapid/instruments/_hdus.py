@@ -12,6 +12,9 @@ from typing import BinaryIO
 
 from ._header import BLOCK, CARD, RefusedError, check_is_fits, open_fits, read_header_cards
 
+_MOST_AXES = 10
+"""Real raws have two."""
+
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Hdu:
@@ -127,21 +130,23 @@ def _scan_hdu(stream: BinaryIO, start: int, size: int, index: int, name: str) ->
         if text[at + 8] == "="
     }
     name_of_hdu = card_text(cards, "EXTNAME") or ""
-    axes = [card_int(cards, f"NAXIS{axis}") for axis in range(1, (card_int(cards, "NAXIS") or 0) + 1)]
-    bitpix = card_int(cards, "BITPIX")
-    if bitpix is None or any(axis is None or axis < 0 for axis in axes):
+    number = card_int(cards, "NAXIS") or 0
+    # Not what the header claims decides how long this takes.
+    axes = [card_int(cards, f"NAXIS{axis}") for axis in range(1, min(number, _MOST_AXES) + 1)]
+    bitpix, groups, extra = card_int(cards, "BITPIX"), card_int(cards, "GCOUNT"), card_int(cards, "PCOUNT")
+    sizes = (*axes, 1 if groups is None else groups, extra or 0)
+    if bitpix is None or not 0 <= number <= _MOST_AXES or any(size is None or size < 0 for size in sizes):
         told = _label(index, name_of_hdu)
         raise RefusedError(f"{name}: {told} does not say how large its data are (BITPIX, NAXIS cards).")
     count = 1 if axes else 0
     for axis in axes:
         count *= axis or 0
-    groups = card_int(cards, "GCOUNT") or 1
     is_compressed = cards.get("ZIMAGE", "").strip().startswith("T")
     return Hdu(
         index=index,
         cards=cards,
         data_start=start + -(-(len(header) + CARD) // BLOCK) * BLOCK,
-        data_size=abs(bitpix) // 8 * groups * ((card_int(cards, "PCOUNT") or 0) + count),
+        data_size=abs(bitpix) // 8 * (groups or 1) * ((extra or 0) + count),
         name=name_of_hdu,
         is_compressed=is_compressed,
         shape=_find_shape(index, cards, is_compressed=is_compressed),

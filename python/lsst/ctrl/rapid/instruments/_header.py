@@ -46,6 +46,14 @@ _VALUE = re.compile(
     re.VERBOSE | re.DOTALL,
 )
 
+_LONGEST_REASON = 2000
+_LARGEST = 1 << 30
+"""Uncompressed size of a gzip file that is believed, bytes; the largest raws have 80 million."""
+
+_UNPRINTABLE = bytes(range(32)) + bytes(range(127, 160))
+_PRINTABLE = bytes.maketrans(_UNPRINTABLE, b"?" * len(_UNPRINTABLE))
+"""What a header may not hold, and no registry takes, is read as a question mark."""
+
 _CARDS_KEPT = 10_000
 """Cards of which it is remembered what they say: what the raws of an exposure have, and more."""
 
@@ -56,11 +64,15 @@ class RefusedError(ValueError):
     Parameters
     ----------
     reason
-        What is wrong, one line, for the person who must act.
+        What is wrong, for the person who must act.  It becomes one line: what cannot be printed is escaped,
+        and what is too long is cut.
     """
 
     def __init__(self, reason: str) -> None:
-        super().__init__(" ".join(reason.split()))
+        told = " ".join(reason.split())
+        if len(told) > _LONGEST_REASON:
+            told = f"{told[:_LONGEST_REASON]}…"
+        super().__init__("".join(c if c.isprintable() else ascii(c)[1:-1] for c in told))
 
     @property
     def reason(self) -> str:
@@ -96,9 +108,9 @@ def read_primary_header(path: str | os.PathLike[str]) -> dict[str, HeaderValue]:
     name = Path(path).name
     with open_fits(path) as (stream, size):
         check_is_fits(stream, size, name)
-        text = read_header_cards(stream, 0, size, name, "the primary HDU").decode("latin-1")
+        text = read_header_cards(stream, 0, size, name, "the primary HDU")
     header: dict[str, HeaderValue] = {}
-    for image in _card_images(text):
+    for image in _card_images(text.translate(_PRINTABLE).decode("latin-1")):
         try:
             keyword, value = _parse_card(image)
         except (VerifyError, ValueError):
@@ -219,6 +231,8 @@ def open_fits(path: str | os.PathLike[str]) -> Iterator[tuple[BinaryIO, int]]:
         file.seek(-4 if compressed else 0, io.SEEK_END)
         size = struct.unpack("<I", file.read(4))[0] if compressed else file.tell()
         file.seek(0)
+        if compressed and size > _LARGEST:
+            raise RefusedError(f"{name} says that it has {size} bytes when it is not compressed: no raw has.")
         if not compressed:
             yield file, size
             return

@@ -70,7 +70,7 @@ def translate(header: Mapping[str, HeaderValue], filename: str | None = None) ->
     translators.
     """
     identity = identify(header)
-    cards = dict(header)
+    cards = {card: value for card, value in header.items() if not _is_no_number(value)}
     translator = None if has_full_stack() else _TRANSLATORS[identity.instrument]
     try:
         info = ObservationInfo(
@@ -92,6 +92,17 @@ def has_full_stack() -> bool:
     except ImportError:
         return False
     return True
+
+
+def _is_no_number(value: HeaderValue) -> bool:
+    """Tell whether a card says that its number is not known: then it is as if it were not there."""
+    match value:
+        case float():
+            return not math.isfinite(value)
+        case str():
+            return value.strip().lower() in {"nan", "inf", "+inf", "-inf"}
+        case _:
+            return False
 
 
 def _reason(exc: BaseException) -> str:
