@@ -17,13 +17,17 @@ from collections.abc import Iterable, Mapping, Sequence
 from uuid import UUID
 
 from astropy.time import Time
+from sqlalchemy.exc import DataError
 
 from lsst.daf.butler import Butler, ButlerUserError, DimensionRecord
 from lsst.utils import doImportType
 
 from ..model import InputError
-from ..plan import RecordsMessage, records_to_message, split_records
+from ..plan import RecordsMessage, check_where, records_to_message, split_records
 from ._ingest import Raw
+
+_INVALID = (ArithmeticError, ButlerUserError, LookupError, RecursionError, TypeError, ValueError, DataError)
+"""What an expression raises that cannot be asked, by upstream or by the database."""
 
 _EXPOSURE_ELEMENTS = ("physical_filter", "day_obs", "group", "exposure")
 
@@ -153,6 +157,7 @@ def select_registered(
     InputError
         If the expression is not valid, or selects nothing; the message says why.
     """
+    check_where(where, "-d/--data-query")
     selected: dict[tuple[str, int], set[int]] = {}
     reasons: dict[str, None] = {}
     try:
@@ -167,8 +172,8 @@ def select_registered(
                     selected.setdefault(place, set()).add(int(row["detector"]))
                 if not there:
                     reasons.update(dict.fromkeys(rows.explain_no_results()))
-    except ButlerUserError as err:
-        raise InputError(f"-d/--data-query: {where!r}: {' '.join(str(err).split())}") from None
+    except _INVALID as err:
+        raise InputError(f"-d/--data-query: {where!r}: {err}") from None
     if not selected:
         raise InputError(
             f"-d/--data-query: {where!r} selects no raw in {', '.join(collections)}"

@@ -55,6 +55,7 @@ _VALUE = re.compile(
     re.VERBOSE | re.DOTALL,
 )
 
+_LONGEST_REASON = 2000
 _CARDS_KEPT = 10_000
 """Cards of which it is remembered what they say: what the raws of an exposure have, and more."""
 
@@ -65,12 +66,15 @@ class RefusedError(ValueError):
     Parameters
     ----------
     reason
-        What is wrong, one line, for the person who must act.
+        What is wrong, for the person who must act.  It becomes one line: what cannot be printed is escaped,
+        and what is too long is cut.
     """
 
     def __init__(self, reason: str) -> None:
         # Names of files may be anything but text; a line of the log is.
         line = " ".join(reason.split()).encode(errors="backslashreplace").decode()
+        if len(line) > _LONGEST_REASON:
+            line = f"{line[:_LONGEST_REASON]}…"
         super().__init__("".join(c if c.isprintable() else repr(c)[1:-1] for c in line))
 
     @property
@@ -107,9 +111,9 @@ def read_primary_header(path: str | os.PathLike[str]) -> dict[str, HeaderValue]:
     name = Path(path).name
     with open_fits(path) as (stream, size):
         check_is_fits(stream, size, name)
-        text = read_header_cards(stream, 0, size, name, "the primary HDU").decode("latin-1")
+        text = read_header_cards(stream, 0, size, name, "the primary HDU")
     header: dict[str, HeaderValue] = {}
-    for image in _card_images(text, name):
+    for image in _card_images(text.decode("latin-1"), name):
         try:
             # A value that goes on over several cards is not kept: it may be long.
             keyword, value = _parse_card(image) if len(image) == CARD else _parse_unusual_card(image)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 __all__ = ("exposure_records", "make_record")
 
+import math
 from typing import Any
 
 import astropy.units as u
@@ -13,6 +14,8 @@ from lsst.daf.butler import DimensionElement, DimensionRecord, DimensionUniverse
 
 from ._filters import filter_band
 from ._header import RefusedError
+
+_BEYOND_INTEGERS = 1 << 63
 
 
 def exposure_records(info: ObservationInfo, universe: DimensionUniverse) -> dict[str, DimensionRecord]:
@@ -102,6 +105,19 @@ def _exposure_fields(info: ObservationInfo) -> dict[str, Any]:
     }
 
 
+def _fits(value: object) -> bool:
+    """Tell whether a registry can take a value, text aside."""
+    match value:
+        case bool() | str():
+            return True
+        case int():
+            return abs(value) < _BEYOND_INTEGERS
+        case float():
+            return math.isfinite(value)
+        case _:
+            return True
+
+
 def make_record(universe: DimensionUniverse, element_name: str, /, **fields: Any) -> DimensionRecord:
     """Return a record with those of the fields that the universe's version of the element has.
 
@@ -114,6 +130,8 @@ def make_record(universe: DimensionUniverse, element_name: str, /, **fields: Any
     columns = element.RecordClass.fields.standard
     kept = {key: value for key, value in fields.items() if key in element.RecordClass.fields.names}
     for key, value in kept.items():
+        if not _fits(value):
+            raise RefusedError(f"The {element_name}'s {key} would be {value}, which cannot be.")
         limit = columns[key].length if isinstance(value, str) else None
         if limit is None or len(value) <= limit:
             continue

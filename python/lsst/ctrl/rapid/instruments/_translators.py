@@ -7,6 +7,7 @@ __all__ = ("translate",)
 import functools
 import importlib
 import importlib.util
+import math
 from collections.abc import Mapping
 
 from astro_metadata_translator import ObservationInfo
@@ -64,7 +65,7 @@ def translate(header: Mapping[str, HeaderValue], filename: str | None = None) ->
     """
     identity = identify(header)
     check_cards(header)
-    cards = dict(header)
+    cards = {card: _printable(value) for card, value in header.items() if not _is_no_number(value)}
     translator = None if has_full_stack() else _TRANSLATORS[identity.instrument]
     try:
         info = ObservationInfo(
@@ -86,6 +87,24 @@ def has_full_stack() -> bool:
     except ImportError:
         return False
     return True
+
+
+def _printable(value: HeaderValue) -> HeaderValue:
+    """Return a value with what no registry takes as question marks."""
+    if not isinstance(value, str) or value.isprintable():
+        return value
+    return "".join(character if character.isprintable() else "?" for character in value)
+
+
+def _is_no_number(value: HeaderValue) -> bool:
+    """Tell whether a card says that its number is not known: then it is as if it were not there."""
+    match value:
+        case float():
+            return not math.isfinite(value)
+        case str():
+            return value.strip().lower() in {"nan", "inf", "+inf", "-inf"}
+        case _:
+            return False
 
 
 def _reason(exc: BaseException) -> str:

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 __all__ = ("parse_numbers",)
 
+import re
+
+_PART = re.compile(r"\s*(-?\d{1,18})\s*(?:\.\.\s*(\d{1,18})\s*)?", re.ASCII)
 _MOST = 10_000
 _LONGEST = 10_000
 
@@ -16,18 +19,17 @@ def parse_numbers(text: str) -> tuple[int, ...]:
     ValueError
         If it is something else.
     """
-    if not text.isascii() or len(text) > _LONGEST:
-        raise ValueError("is longer than any list of numbers, or has other letters in it.")
+    if len(text) > _LONGEST:
+        raise ValueError(f"{text[:20]!r}… is longer than any list of numbers.")
     numbers: dict[int, None] = {}
     for part in text.split(","):
-        first, dots, last = part.strip().partition("..")
-        try:
-            begin, end = int(first), int(last) if dots else int(first)
-        except ValueError:
-            raise ValueError(f"{part.strip()!r} is neither a number nor a range like 90..98.") from None
+        found = _PART.fullmatch(part)
+        if found is None:
+            raise ValueError(f"{part.strip()[:40]!r} is neither a number nor a range like 90..98.")
+        begin, end = int(found[1]), int(found[2] or found[1])
         if not 0 <= begin <= end <= begin + _MOST:
             raise ValueError(f"{part.strip()!r} is not a range from a number to a higher one.")
         if len(numbers) + end - begin >= _MOST:
-            raise ValueError(f"has more than {_MOST} numbers.")
+            raise ValueError(f"{text[:20]!r}… has more than {_MOST} numbers.")
         numbers.update(dict.fromkeys(range(begin, end + 1)))
     return tuple(numbers)

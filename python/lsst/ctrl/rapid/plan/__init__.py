@@ -12,3 +12,4 @@ from ._runs import *
 from ._scope import *
 from ._select import *
 from ._steps import *
+from ._where import *

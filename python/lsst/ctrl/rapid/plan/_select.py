@@ -19,15 +19,27 @@ from lsst.daf.butler.queries.visitors import ColumnExpressionVisitor, PredicateV
 from lsst.daf.butler.time_utils import TimeConverter
 
 from ..model import InputError
+from ._where import check_where
 
 
 @functools.cache
 def _glob(pattern: str) -> re.Pattern[str]:
     """Return a ``GLOB`` pattern (``*``, ``?``, literal after a backslash) as a regular expression."""
-    tokens = re.findall(r"\\[*?\[\]\\]|.", pattern, re.DOTALL)
-    wild = {"*": ".*", "?": "."}
-    return re.compile("".join(wild.get(t, re.escape(t if len(t) == 1 else t[1])) for t in tokens), re.DOTALL)
+    parts = [""]
+    for sign in re.findall(r"\\[*?\[\]\\]|.", pattern, re.DOTALL):
+        if sign == "*":
+            parts.append("")
+        else:
+            parts[-1] += "." if sign == "?" else re.escape(sign[-1])
+    if len(parts) == 1:
+        return re.compile(parts[0], re.DOTALL)
+    first, *middle, last = parts
+    # Where a part is found first is as good as any later place, so none is gone back to: that has no end.
+    return re.compile(f"{first}{''.join(f'(?>.*?{part})' for part in middle)}.*{last}", re.DOTALL)
 
+
+_INVALID = (ArithmeticError, LookupError, RecursionError, TypeError, ValueError)
+"""What upstream raises, beside its own errors, for expressions that make no sense."""
 
 _COMPARE: Mapping[str, Callable[[Any, Any], bool]] = {
     "==": operator.eq,
@@ -73,15 +85,14 @@ class Selector:
         self._predicate: tree.Predicate | None = None
         if not where:
             return
+        check_where(where, source)
         context = IdentifierContext(universe.conform(["exposure"]), frozenset())
         try:
             self._predicate = convert_expression_string_to_predicate(
                 where, context=context, universe=universe
             )
-        except (InvalidQueryError, LookupError, ValueError) as err:
-            raise InputError(
-                f"{source}: the expression {where!r} is not valid: {' '.join(str(err).split())}"
-            ) from None
+        except (*_INVALID, InvalidQueryError) as err:
+            raise InputError(f"{source}: the expression {where!r} is not valid: {err}") from None
         columns = ColumnSet(universe.empty)
         self._predicate.gather_required_columns(columns)
         if foreign := set(columns.dimensions.names) - set(context.dimensions.names):
@@ -132,7 +143,12 @@ class _Value(ColumnExpressionVisitor[Any]):
 
     def visit_binary_expression(self, expression: tree.BinaryExpression) -> Any:
         a, b = expression.a.visit(self), expression.b.visit(self)
-        return None if a is None or b is None else _ARITHMETIC[expression.operator](a, b)
+        if a is None or b is None:
+            return None
+        try:
+            return _ARITHMETIC[expression.operator](a, b)
+        except ArithmeticError:  # a division by zero, or a number beyond all
+            return None
 
     @override
     def visit_reversed(self, expression: tree.Reversed) -> Any:
