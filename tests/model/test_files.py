@@ -140,7 +140,9 @@ def test_extending_does_not_depend_on_the_current_folder(
 
 def test_a_key_that_is_null_overrides_too(tmp_path: Path) -> None:
     write(tmp_path / "base.yaml", "workers: 7\n")
-    assert load_site_file(write(tmp_path / "site.yaml", "extends: base.yaml\nworkers:\n")).workers.count is None
+    assert (
+        load_site_file(write(tmp_path / "site.yaml", "extends: base.yaml\nworkers:\n")).workers.count is None
+    )
 
 
 def test_a_policy_takes_its_keys_from_the_extended_file_one_by_one(tmp_path: Path) -> None:
