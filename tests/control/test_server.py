@@ -227,9 +227,18 @@ def test_without_an_executor_it_is_told_where_it_was_looked_for(
     assert told in str(caught.value)
 
 
-def test_what_is_not_an_address_is_refused() -> None:
+@pytest.mark.parametrize(
+    "address",
+    ["localhost:8123", "http://", "http://[::1", "http://x:99999", "http://x:y", "", "ftp://x", "http://:1"],
+)
+def test_what_is_not_an_address_is_refused(address: str) -> None:
     with pytest.raises(InputError, match="not an address"):
-        ControlClient("localhost:8123")
+        ControlClient(address)
+
+
+def test_what_can_be_no_path_is_not_found() -> None:
+    with pytest.raises(ControlError, match="No executor was found"):
+        ControlClient(Path("a\0b")).status()
 
 
 @pytest.mark.parametrize("sent", ["GET /status HT", post("/pause", '{"by": "me"}')[:-4]])

@@ -53,7 +53,7 @@ def test_a_run_is_paused_steered_and_drained(start_run: Callable[..., Running], 
     assert other.returncode == 2
     assert "another executor runs there" in other.stderr
 
-    # Whoever reaches Dask can run code, and whoever reaches the control page steers: no other machine can.
+    # Whoever reaches Dask can run code, and whoever reaches the socket steers: no other machine can.
     assert listening(run) == {"127.0.0.1"}
 
     control(run, "control", "pause")

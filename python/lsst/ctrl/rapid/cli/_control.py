@@ -9,7 +9,7 @@ import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
-from urllib.parse import unquote, urlsplit
+from urllib.parse import unquote
 
 import click
 
@@ -151,9 +151,9 @@ def _client(work_dir: Path, url: str | None, token_file: Path | None) -> Control
     token = None if token_file is None else read_secret(token_file, "--token-file")
     if url is None:
         return ControlClient(work_dir / SOCKET_NAME, token)
-    parts = urlsplit(url)
-    if parts.scheme == "unix" and parts.path:
-        return ControlClient(Path(unquote(parts.path)), token)
+    scheme, _, path = url.partition(":")
+    if scheme == "unix" and path:
+        return ControlClient(Path(unquote(path)), token)
     return ControlClient(url, token)
 
 

@@ -49,9 +49,7 @@ class ControlClient:
     def __init__(self, address: Path | str, token: str | None = None) -> None:
         self._address = address
         self._token = token
-        if isinstance(address, str) and (
-            urlsplit(address).scheme not in {"http", "https"} or not urlsplit(address).hostname
-        ):
+        if isinstance(address, str) and not _is_address(address):
             raise InputError(f"{address!r} is not an address like http://host:8123.")
 
     def status(self) -> StatusReport:
@@ -90,7 +88,7 @@ class ControlClient:
             connection.request(method, f"{prefix}/{path}", body, headers)
             response = connection.getresponse()
             content = response.read(_MOST_BYTES + 1)
-        except (OSError, http.client.HTTPException) as err:
+        except (OSError, ValueError, http.client.HTTPException) as err:
             raise ControlError(self._told(err)) from None
         finally:
             connection.close()
@@ -131,6 +129,14 @@ class ControlClient:
         if status == http.client.BAD_REQUEST:
             raise InputError(refusal.error)
         raise ControlError(refusal.error)
+
+
+def _is_address(text: str) -> bool:
+    try:
+        parts = urlsplit(text)
+        return parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
+    except ValueError:  # of a port or an IPv6 address that is none
+        return False
 
 
 class _UnixConnection(http.client.HTTPConnection):

@@ -172,6 +172,8 @@ def select_registered(
                     selected.setdefault(place, set()).add(int(row["detector"]))
                 if not there:
                     reasons.update(dict.fromkeys(rows.explain_no_results()))
+    except AssertionError:  # upstream's, of what has a value but no truth, like '0'
+        raise InputError(f"-d/--data-query: {where!r} is not a condition.") from None
     except _INVALID as err:
         raise InputError(f"-d/--data-query: {where!r}: {err}") from None
     if not selected:

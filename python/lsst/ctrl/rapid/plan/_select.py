@@ -91,6 +91,8 @@ class Selector:
             self._predicate = convert_expression_string_to_predicate(
                 where, context=context, universe=universe
             )
+        except AssertionError:  # upstream's, of what has a value but no truth, like '0'
+            raise InputError(f"{source}: the expression {where!r} is not a condition.") from None
         except (*_INVALID, InvalidQueryError) as err:
             raise InputError(f"{source}: the expression {where!r} is not valid: {err}") from None
         columns = ColumnSet(universe.empty)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 __all__ = ("FolderPublisher",)
 
+import re
 import shutil
 from pathlib import Path
 
@@ -38,9 +39,14 @@ class FolderPublisher:
         detector = "" if shard.detector is None else f"_det{shard.detector:03d}"
         of = shard.exposure if shard.day_obs is None else shard.day_obs
         name = f"{shard.instrument}_{of}{detector}_{dataset_type}{source.suffix}"
-        path = self.folder / str(day_obs) / dataset_type / name
+        path = self.folder / str(day_obs) / _plain(dataset_type) / _plain(name)
         path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = path.with_name(f".{name}.tmp")
+        temporary = path.with_name(f".{path.name}.tmp")
         shutil.copyfile(source, temporary)
         temporary.replace(path)
         return path
+
+
+def _plain(name: str) -> str:
+    """Return a name as a file here can have it, whatever a repository calls its instruments."""
+    return re.sub(r"[^\w.+=@-]|^\.", "_", name)
