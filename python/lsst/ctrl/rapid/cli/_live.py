@@ -58,6 +58,10 @@ def render(status: Status) -> Panel:
             f"backlog {backlog.shards} of {backlog.exposures} exposure(s), {backlog.seconds:.0f} s"
             + (", processed in part" if backlog.reduced else "")
         )
+    if status.registry.away_since is not None:
+        parts.append(f"registry out of reach, {status.registry.spooled} kept on disk")
+    if status.registry.full:
+        parts.append("spool full: nothing is dispatched")
     if status.shed:
         parts.append(f"{status.shed} shed")
     if status.refused:

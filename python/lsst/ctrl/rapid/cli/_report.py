@@ -56,6 +56,12 @@ def print_summary(found: Report, console: Console) -> None:
         f"{summary.refused_files} file(s) refused; {summary.datasets_committed} datasets registered.",
         soft_wrap=True,
     )
+    if summary.unregistered:
+        console.print(
+            f"[bold]{summary.unregistered} of these shards are not registered yet:[/] the registry was out "
+            "of reach. They are kept in the work folder; the next start with it registers them first.",
+            soft_wrap=True,
+        )
     console.print(
         f"Warm-up {summary.warm_up_seconds:.1f} s (in none of the times below); {found.workers} worker(s)."
     )

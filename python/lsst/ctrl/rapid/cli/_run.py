@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import click
+import sqlalchemy.exc
 from rich.console import Console
 from rich.live import Live
 from rich.logging import RichHandler
@@ -23,7 +24,7 @@ from rich.logging import RichHandler
 from ..arrival import DirectoryWatch
 from ..ingest import check_instruments
 from ..model import InputError, Policy, Report, SiteFile, load_rapid_file, load_site_file
-from ..plan import PipelineSource, load_pipeline
+from ..plan import PipelineSource, is_away, load_pipeline, notice_lost_servers
 from ..service import Executor, Feeder, RunSettings, start_again
 from ..simulator import SimulationConfig
 from ._demo import make_embedded_repository
@@ -39,6 +40,7 @@ _LOG = logging.getLogger(__name__)
 _EMBEDDED_INSTRUMENT = "LSSTCamSim"
 _EMBEDDED_SCALE = "1/8"
 _INTERRUPTED_TWICE = 130
+_NOT_REGISTERED = 3
 
 
 @click.command()
@@ -149,6 +151,7 @@ def run(pipeline: str, site: Path | None, log_level: str, **options: Any) -> Non
     is running, commits, writes the report and exits with 0; the second stops now.
     """
     start_logging(log_level)
+    notice_lost_servers()
     facts = load_site_file(site) if site is not None else SiteFile()
     _check_sources(options, facts)
     source = PipelineSource.parse(pipeline)
@@ -164,6 +167,14 @@ def run(pipeline: str, site: Path | None, log_level: str, **options: Any) -> Non
         report = asyncio.run(_run(executor))
     except RuntimeError as err:
         raise click.ClickException(str(err)) from err
+    except sqlalchemy.exc.SQLAlchemyError as err:
+        if not is_away(err):
+            raise
+        told = " ".join(str(getattr(err, "orig", err)).split())
+        raise click.ClickException(
+            f"{settings.repository}: the registry is out of reach ({told}). "
+            "Start again when it is back: nothing was done, and what waits in the spool stays there."
+        ) from err
     console = Console()
     print_summary(report, console)
     if executor.following is not None:
@@ -173,6 +184,8 @@ def run(pipeline: str, site: Path | None, log_level: str, **options: Any) -> Non
     console.print(f"Report: {settings.report or settings.work_dir / 'report.json'}", soft_wrap=True)
     if (settings.work_dir / "published").is_dir():
         console.print(f"Published: {settings.work_dir / 'published'}", soft_wrap=True)
+    if report.summary.unregistered:
+        click.get_current_context().exit(_NOT_REGISTERED)
 
 
 def _keep_report(settings: RunSettings) -> None:
@@ -276,6 +289,7 @@ def _settings(
         attempts=site.attempts,
         commit_interval=site.commit_interval,
         commit_batch=site.commit_batch,
+        spool_limit=site.spool_limit,
         calibration_cache_mb=site.calibration_cache_mb,
         calibration_ttl=site.calibration_ttl,
         site=options["site"],

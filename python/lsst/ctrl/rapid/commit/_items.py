@@ -5,9 +5,11 @@ from __future__ import annotations
 __all__ = ("Committed", "Item", "RawItem", "RemoveItem", "RunItem", "ShardItem")
 
 import dataclasses
+import uuid
 from pathlib import Path
 
 from lsst.daf.butler import DatasetRef, DimensionRecord, Formatter, FormatterV2
+from lsst.daf.butler._rubin import generate_uuidv7
 
 from ..model import OutcomeRecord, Shard, TransferMode
 from ..plan import DatasetMessage, RecordsMessage
@@ -42,6 +44,11 @@ class RawItem:
     records: tuple[DimensionRecord, ...]
 
 
+def _new_id() -> uuid.UUID:
+    """Return an ID for a dataset, in the order of time as upstream makes them."""
+    return uuid.UUID(str(generate_uuidv7()))
+
+
 @dataclasses.dataclass(frozen=True, slots=True)
 class ShardItem:
     """An ended shard: its products and its outcome.
@@ -50,6 +57,9 @@ class ShardItem:
     ----------
     records
         All dimension records that its exposure gives: it may be registered before its raws.
+    outcome_id
+        Dataset ID of its outcome: by it and by those of its products it is known that it is registered
+        already, where the answer to a commit was lost.
     replaces
         The outcome of the same shard that an earlier run left when it shed it; it is pruned first.
     was_shed
@@ -65,9 +75,10 @@ class ShardItem:
     outcome: OutcomeRecord
     outputs: tuple[DatasetMessage, ...] = ()
     datastore_records: RecordsMessage = dataclasses.field(default_factory=dict)
-    replaces: DatasetRef | None = None
+    replaces: DatasetMessage | None = None
     was_shed: bool = False
     supersedes: str | None = None
+    outcome_id: uuid.UUID = dataclasses.field(default_factory=_new_id)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

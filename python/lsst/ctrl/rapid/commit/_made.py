@@ -5,6 +5,7 @@ from __future__ import annotations
 __all__ = ("find_made", "remove")
 
 from collections.abc import Iterable
+from uuid import UUID
 
 from lsst.daf.butler import Butler, DatasetRef, DatasetType, MissingDatasetTypeError
 from lsst.daf.butler.registry import MissingCollectionError
@@ -48,9 +49,9 @@ def find_made(
     return refs
 
 
-def remove(butler: Butler, refs: Iterable[DatasetRef]) -> int:
-    """Remove datasets with their files, those that are still there; returns how many."""
-    there = [ref for ref in refs if butler.get_dataset(ref.id) is not None]
+def remove(butler: Butler, datasets: Iterable[UUID]) -> int:
+    """Remove datasets, by their IDs, with their files, those that are still there; returns how many."""
+    there = [ref for dataset in datasets if (ref := butler.get_dataset(dataset)) is not None]
     if there:
         butler.pruneDatasets(there, disassociate=True, unstore=True, purge=True)
     return len(there)

@@ -7,9 +7,10 @@ __all__ = ("Registrar", "outcome_dataset_type")
 import logging
 import sys
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from types import TracebackType
 from typing import Self
+from uuid import UUID
 
 from lsst.daf.butler import (
     Butler,
@@ -28,7 +29,7 @@ from lsst.utils.packages import Packages
 
 from .._phases import Phase, reached
 from ..datastore import LocalWriter, open_datastore
-from ..model import OutcomeRecord, Shard
+from ..model import InputError, OutcomeRecord, Shard
 from ..plan import (
     CompiledPipeline,
     DatasetMessage,
@@ -39,6 +40,7 @@ from ..plan import (
     records_from_message,
     records_to_message,
     refs_by_type,
+    run_name,
 )
 from ._datasets import DatasetRegistrar, Products
 from ._dimensions import sync_key, sync_records
@@ -57,11 +59,16 @@ def outcome_dataset_type(step: Step) -> DatasetType:
 
     Its name says what a shard is: pipelines with steps of one label and other dimensions do not collide.
     """
-    kind = ("group_" if step.per_group else "") + ("" if step.per_detector else "gather_")
     dimensions = ["group" if step.per_group else "exposure", *(["detector"] if step.per_detector else [])]
     universe = step.dimensions.universe
-    name = f"rapid_{step.label}_{kind}outcome"
+    name = outcome_name(step.label, per_group=step.per_group, per_detector=step.per_detector)
     return DatasetType(name, universe.conform(dimensions), "StructuredDataDict")
+
+
+def outcome_name(step: str, *, per_group: bool, per_detector: bool) -> str:
+    """Return the name of the dataset type of a step's outcomes."""
+    kind = ("group_" if per_group else "") + ("" if per_detector else "gather_")
+    return f"rapid_{step}_{kind}outcome"
 
 
 class Registrar:
@@ -81,6 +88,8 @@ class Registrar:
         The chain that holds the current RUNs.
     publish
         Names of the dataset types whose files are told when they are committed.
+    check_output
+        Makes sure that the output is still ours alone; called before anything is written.
 
     Notes
     -----
@@ -95,6 +104,7 @@ class Registrar:
         inputs: Sequence[str],
         output: str,
         publish: Iterable[str] = (),
+        check_output: Callable[[], None] = lambda: None,
     ) -> None:
         butler = Butler.from_config(repository, writeable=True)
         if not isinstance(butler, DirectButler):
@@ -117,11 +127,12 @@ class Registrar:
         as_json = {dataset_type.name: _JSON for dataset_type in self._outcomes.values()}
         self._datastore = open_datastore(config, universe, as_json)
         self._writer = LocalWriter(self._datastore)
-        types = {name: found for p in pipelines for name, found in p.dataset_types.items()}
-        self._datasets = DatasetRegistrar(self._butler, self._datastore, storage_classes, types)
+        self._types = {name: found for p in pipelines for name, found in p.dataset_types.items()}
+        self._datasets = DatasetRegistrar(self._butler, self._datastore, storage_classes, self._types)
         self._inputs = tuple(inputs)
         self._output = output
         self._publish = frozenset(publish)
+        self._check_output = check_output
         self._runs: set[str] = set()
         self._partial_runs = set(
             butler.collections.query(f"{partial_chain(output)}/*", collection_types=CollectionType.RUN)
@@ -162,18 +173,26 @@ class Registrar:
         Exception
             What the registry raised; nothing but dimension records and RUNs may have been registered then,
             and of what is made again nothing may be left.
+        OutputTakenError
+            If the output is another executor's now; nothing was written.
+        InputError
+            If an item is of a RUN that was never completed, and whose pipeline is none of this run's.
         """
+        self._check_output()
         shards = [item for item in items if isinstance(item, ShardItem)]
         raws = [item for item in items if isinstance(item, RawItem)]
         self._sync_records(items)
-        for run in [
-            item if isinstance(item, RunItem) else item.run for item in items if not isinstance(item, RawItem)
-        ]:
-            self._ensure_run(run)
+        for item in items:
+            match item:
+                case RunItem():
+                    if self._is_ours(item):
+                        self._ensure_run(item)
+                case ShardItem() | RemoveItem():
+                    self._ensure_run(item.run)
         # A retry of the batch finds them gone, which is no harm.
-        replaced = [item.replaces for item in shards if item.replaces and item.replaces.run == item.run.run]
+        replaced = [i.replaces.id for i in shards if i.replaces and i.replaces.run == i.run.run]
         shed = [self._left_by_shedding(item) for item in shards if item.was_shed]
-        remove(self._butler, [*replaced, *(ref for ref in shed if ref is not None)])
+        remove(self._butler, [*replaced, *(dataset for dataset in shed if dataset is not None)])
         for item in items:
             if isinstance(item, RemoveItem):
                 for shard in item.shards:
@@ -189,6 +208,7 @@ class Registrar:
             if item.supersedes in self._partial_runs:
                 reached(Phase.SUPERSEDED)
                 self._remove(item.shard, item.supersedes)
+        reached(Phase.BATCH_COMMITTED)
         refs = {key: one.refs for key, one in made.items()}
         now = time.time()
         return [
@@ -232,6 +252,10 @@ class Registrar:
         """Make a RUN, complete it for ``pipetask`` and put it into the chains."""
         if item.run in self._runs:
             return
+        if not self._is_ours(item):
+            self._check_complete(item)
+            self._runs.add(item.run)
+            return
         self._butler.collections.register(item.run, CollectionType.RUN)
         # Without default collections: through a chain, versions would be compared with those of another RUN.
         writer = self._butler.clone(run=item.run, collections=None)
@@ -250,6 +274,40 @@ class Registrar:
             self._prepend(self._output, item.run, end=self._inputs)
         self._runs.add(item.run)
         _LOG.info("RUN %s is ready.", item.run)
+
+    def _is_ours(self, item: RunItem) -> bool:
+        """Tell whether a RUN is of a pipeline as this run has it; the spool may have those of another."""
+        pipeline = self._pipelines.get(item.pipeline)
+        chain = partial_chain(self._output) if item.partial else self._output
+        return pipeline is not None and item.run.startswith(
+            run_name(chain, item.day_obs, pipeline.name, pipeline.hash)
+        )
+
+    def _check_complete(self, item: RunItem) -> None:
+        """Refuse what was made for a RUN that only its own pipeline can complete."""
+        try:
+            found = self._butler.find_dataset(PIPELINE_DATASET, collections=item.run)
+        except MissingCollectionError:
+            found = None
+        if found is None:
+            raise _of_another_pipeline(item.pipeline, item.run)
+
+    def _dataset_type(self, name: str) -> DatasetType:
+        """Return a dataset type in the repository's definition."""
+        if (found := self._types.get(name)) is None:
+            found = self._types[name] = self._butler.get_dataset_type(name)
+        return found
+
+    def _outcome_type(self, shard: Shard) -> DatasetType:
+        """Return the dataset type of a shard's outcome."""
+        known = self._outcomes.get((shard.pipeline, shard.step))
+        if known is not None:
+            return known
+        return self._butler.get_dataset_type(
+            outcome_name(
+                shard.step, per_group=shard.group is not None, per_detector=shard.detector is not None
+            )
+        )
 
     def _write_packages(self, run: str, graph: PipelineGraph, writer: Butler) -> None:
         """Record the versions of all packages; a RUN that was begun with others keeps what it was begun with.
@@ -273,6 +331,8 @@ class Registrar:
 
     def _init_inputs(self, item: RunItem) -> tuple[tuple[DatasetMessage, ...], RecordsMessage]:
         """Find what the tasks of a RUN are constructed with: made with it, or in the input collections."""
+        if not self._is_ours(item):
+            return (), {}
         refs = []
         for name in sorted(self._pipelines[item.pipeline].init_inputs):
             ref = self._butler.find_dataset(name, collections=[item.run, *self._inputs])
@@ -308,19 +368,22 @@ class Registrar:
         prefix = f"{self._output}/"
         return run.removeprefix(prefix).partition("/")[0] if run.startswith(prefix) else ""
 
-    def _left_by_shedding(self, item: ShardItem) -> DatasetRef | None:
+    def _left_by_shedding(self, item: ShardItem) -> UUID | None:
         """Return the outcome that a shard left when it was shed, if it is there still."""
-        dataset_type = self._outcomes[item.shard.pipeline, item.shard.step]
-        return self._butler.find_dataset(
+        dataset_type = self._outcome_type(item.shard)
+        found = self._butler.find_dataset(
             dataset_type.name, item.shard.data_id, collections=item.run.run, dimension_records=False
         )
+        return None if found is None or found.id == item.outcome_id else found.id
 
     def _remove(self, shard: Shard, run: str) -> None:
         """Remove what a gather left in a RUN."""
-        pipeline = self._pipelines[shard.pipeline]
-        outcome = self._outcomes[shard.pipeline, shard.step]
+        pipeline = self._pipelines.get(shard.pipeline)
+        if pipeline is None or (shard.pipeline, shard.step) not in self._outcomes:
+            raise _of_another_pipeline(shard.pipeline, run)
+        outcome = self._outcome_type(shard)
         made = find_made(self._butler, pipeline, pipeline.step(shard.step), outcome, shard, run)
-        if count := remove(self._butler, made):
+        if count := remove(self._butler, (ref.id for ref in made)):
             _LOG.info("%d datasets are removed from %s: %s takes their place.", count, run, shard)
 
     def _products(self, items: Sequence[ShardItem]) -> dict[int, Products]:
@@ -336,8 +399,8 @@ class Registrar:
                 self._records.discard(shared)
 
     def _products_of(self, item: ShardItem) -> Products:
-        dataset_types = self._pipelines[item.shard.pipeline].dataset_types
-        by_type = refs_by_type(item.outputs, dataset_types, self._records)
+        names = {output.dataset_type for output in item.outputs}
+        by_type = refs_by_type(item.outputs, {n: self._dataset_type(n) for n in names}, self._records)
         outcome = self._outcome(item)
         written = self._write(item.outcome, outcome)
         return Products(
@@ -346,9 +409,9 @@ class Registrar:
         )
 
     def _outcome(self, item: ShardItem) -> DatasetRef:
-        dataset_type = self._outcomes[item.shard.pipeline, item.shard.step]
+        dataset_type = self._outcome_type(item.shard)
         data_id = self._records.expand(dataset_type.dimensions, **item.shard.data_id)
-        return DatasetRef(dataset_type, data_id, run=item.run.run)
+        return DatasetRef(dataset_type, data_id, run=item.run.run, id=item.outcome_id)
 
     def _write(self, outcome: OutcomeRecord, ref: DatasetRef) -> Mapping[str, DatastoreRecordData]:
         """Write an outcome's file; returns its datastore records."""
@@ -372,3 +435,11 @@ class Registrar:
             for ref in refs
             if ref.datasetType.name in self._publish
         }
+
+
+def _of_another_pipeline(pipeline: str, run: str) -> InputError:
+    return InputError(
+        f"Results wait in the spool that pipeline {pipeline!r} made, which this run does not have or has "
+        f"otherwise, and without it they cannot be registered in {run}. Start once with that pipeline and "
+        "this work folder."
+    )

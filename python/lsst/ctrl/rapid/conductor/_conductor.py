@@ -72,6 +72,7 @@ class Conductor:
         self._told: list[Decision] = []
         self._draining = False
         self._paused = False
+        self._held = False
 
     # What is wanted
 
@@ -299,6 +300,14 @@ class Conductor:
             ready += self._advance(found, now)
         return ready
 
+    def hold(self) -> None:
+        """Dispatch nothing until `let_go`, whatever a person says: what ends could not be kept."""
+        self._held = True
+
+    def let_go(self) -> None:
+        """End what `hold` began."""
+        self._held = False
+
     def forget(self, instrument: str, exposure: int) -> Sequence[int] | None:
         """Forget an exposure, with those of its group: what became of it is in the registry.
 
@@ -317,7 +326,7 @@ class Conductor:
     def decide(self) -> list[Decision]:
         """Return what to do now."""
         decisions, self._told = self._told, []
-        if self._draining or self._paused:
+        if self._draining or self._paused or self._held:
             return decisions
         decisions += self._dispatcher.dispatch()
         decisions += self._dispatcher.ask_to_yield()

@@ -8,6 +8,7 @@ __all__ = (
     "ClusterReport",
     "DetectorLoad",
     "ExposureLine",
+    "RegistryLine",
     "StatusReport",
     "WorkersLine",
 )
@@ -66,6 +67,17 @@ class BacklogLine(Model):
     """Whether exposures are processed in part because of it."""
 
 
+class RegistryLine(Model):
+    """How the registry is."""
+
+    away_since: float | None = None
+    """Since when it is out of reach, UNIX seconds; `None` if it is not."""
+    spooled: int = 0
+    """Shards and raws that wait for it on disk."""
+    full: str = ""
+    """Why the spool takes no more, so that nothing is dispatched; empty while it does."""
+
+
 class WorkersLine(Model):
     """The worker processes."""
 
@@ -92,6 +104,7 @@ class StatusReport(Model):
     running: int = 0
     uncommitted: int = 0
     """Shards and raws that are not registered yet."""
+    registry: RegistryLine = RegistryLine()
     ended: dict[str, int] = pydantic.Field(default_factory=dict)
     """Number of shards by outcome, of this run."""
     shed: dict[str, int] = pydantic.Field(default_factory=dict)

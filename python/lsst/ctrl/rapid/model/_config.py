@@ -95,6 +95,8 @@ class SiteFile(Model):
     """Longest wait of an ended shard for the others of its batch, seconds."""
     commit_batch: int = pydantic.Field(default=200, ge=1)
     """Most shards in one batch."""
+    spool_limit: pydantic.ByteSize = pydantic.Field(default=pydantic.ByteSize(10 * 2**30), ge=0)
+    """Most bytes of what waits on disk while the registry is away: a number, or like ``10 GiB``."""
     calibration_cache_mb: float = pydantic.Field(default=2048.0, ge=0)
     """Memory of each worker for calibrations, megabytes."""
     calibration_ttl: float = pydantic.Field(default=300.0, gt=0)

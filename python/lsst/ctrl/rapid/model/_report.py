@@ -114,6 +114,9 @@ class Summary(Model):
     """The same shards from ``file_closed`` to ``committed``."""
     yield_ms: Percentiles = Percentiles()
     """From when a shard of an older exposure was asked to stop until its worker was free."""
+    unregistered: int = 0
+    """Of the shards above, those that are not registered yet, because the registry was away at the end: they
+    are in the spool of the work folder, and have no ``committed`` time."""
 
 
 class Report(Model):

@@ -56,6 +56,8 @@ class RunRecord:
         The RUNs that were written.
     shed
         Number of shards that were shed.
+    unregistered
+        Number of shards that ended and wait in the spool when the run ends.
     """
 
     def __init__(self, facts: RunFacts, folder: Path | None = None) -> None:
@@ -65,6 +67,7 @@ class RunRecord:
         self._missing: dict[tuple[str, int], int] = {}
         self.runs: list[str] = []
         self.shed = 0
+        self.unregistered = 0
         self._shards = ShardShelf(folder)
         self._refused: list[RefusedFile] = []
         self._yield_ms: list[float] = []
@@ -155,6 +158,7 @@ class RunRecord:
                 no_worker_free_ms=_percentiles(part.no_worker_free_ms for part in parts),
                 file_closed_to_committed_ms=_percentiles(committed),
                 yield_ms=_percentiles(self._yield_ms),
+                unregistered=self.unregistered,
             ),
             shards=shards,
             refused=tuple(self._refused),

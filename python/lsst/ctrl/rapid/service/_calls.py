@@ -4,15 +4,22 @@ from __future__ import annotations
 
 __all__ = ("ShardCalls",)
 
+import asyncio
 import dataclasses
+import logging
 import time
 
 from ..conductor import Dispatch, Yield
 from ..engine import NO_QUANTA, QuantaRequest, ShardRequest, ShardResponse, WorkerPool
 from ..model import Shard
-from ..plan import Planner
+from ..plan import Planner, is_away
 from ._parts import Parts
 from ._planning import HeadPlan
+
+_LOG = logging.getLogger(__name__)
+
+_AWAY_SECONDS = 1.0
+"""Between two attempts at a plan that needs the registry."""
 
 _MOST_STOPPED = 500
 """Shards that have stopped of which it is kept what was done: tens of kilobytes each."""
@@ -75,6 +82,12 @@ class ShardCalls:
             try:
                 plan = await self._parts.planner.plan(request)
             except Exception as err:  # noqa: BLE001 -- whatever upstream's builder says is the shard's reason
+                if is_away(err):
+                    _LOG.debug("%s cannot be planned now: %s", shard, err)
+                    # Its worker is free for others after a moment; it is tried again in its turn.
+                    self._requests[shard] = request
+                    await asyncio.sleep(_AWAY_SECONDS)
+                    return ShardResponse(ok=True, yielded=True, started=started, finished=time.time())
                 reason = f"it could not be planned: {type(err).__name__}: {err}"
                 return ShardResponse(ok=False, reason=reason, started=started, finished=time.time())
             self._planned[shard] = plan

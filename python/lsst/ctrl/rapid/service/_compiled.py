@@ -88,6 +88,11 @@ class CompiledRun:
     scratch: frozenset[str]
 
     @property
+    def place(self) -> str:
+        """Where the repository is, however it was named: the URI of its configuration."""
+        return str(self.butler._config.configFile or self.butler._config.configDir)  # type: ignore[attr-defined]  # noqa: SLF001
+
+    @property
     def expected(self) -> Mapping[str, frozenset[int]]:
         """Expected detectors of a whole exposure of each instrument."""
         return {name: patterns.whole for name, patterns in self.patterns.items()}

@@ -6,6 +6,7 @@ __all__ = ("ExecutorControl", "taking_orders")
 
 import asyncio
 import contextlib
+import dataclasses
 import itertools
 import logging
 import os
@@ -27,6 +28,7 @@ from ..control import (
     LiveSettings,
     NotNowError,
     RedisControl,
+    RegistryLine,
     StatusReport,
     WorkersLine,
 )
@@ -172,6 +174,10 @@ class ExecutorControl:
                 "reload --code: this run brings its exposures itself (--simulate, -d), and would begin with "
                 "them again; let it end, and start another one."
             )
+        if self._executor.status().registry.away_since is not None:
+            raise NotNowError(
+                "The registry is out of reach, and no executor can start without it; try again later."
+            )
         await check_code(self._settings)
         self._ending = True
         self._executor.start_again(self._live)
@@ -207,6 +213,7 @@ class ExecutorControl:
             backlog=BacklogLine() if flow is None else _backlog(flow, status.backlog),
             running=status.running,
             uncommitted=status.uncommitted,
+            registry=RegistryLine(**dataclasses.asdict(status.registry)),
             ended={} if flow is None else {str(o): n for o, n in flow.tally.outcomes.items()},
             shed={} if flow is None else dict(flow.tally.shed),
             refused=status.refused,

@@ -15,13 +15,14 @@ from typing import Any
 
 from .._startup import seldom_collected
 from ..arrival import FoundRaws
-from ..commit import Committed, Committer
+from ..commit import Committed, Committer, OutputTakenError, RegistryState, take_output
 from ..conductor import Gathering
 from ..control import LiveSettings
 from ..engine import WorkerPool
 from ..ingest import Ingestor, RegisteredRaw
-from ..model import Arrival, InputError, Report, observing_day
+from ..model import Arrival, InputError, Report
 from ..monitor import write_report
+from ..plan import is_away
 from ._calls import ShardCalls
 from ._compiled import CompiledRun, compile_run
 from ._control import ExecutorControl, taking_orders
@@ -29,12 +30,13 @@ from ._ended import EndedBefore
 from ._feeding import Feeder, Feeding
 from ._flow import PUBLISH, ShardFlow
 from ._intake import Intake
+from ._keeping import Keeping, keep_output, make_committer
 from ._parts import Parts
 from ._planning import HeadPlanner
 from ._settings import RunSettings
 from ._sources import Sources, select_raws
 from ._status import Status
-from ._wiring import make_parts, own_records, registrar_maker, worker_setup
+from ._wiring import make_parts, own_records, worker_setup
 
 _LOG = logging.getLogger(__name__)
 
@@ -105,6 +107,10 @@ class Executor:
             reading = stack.enter_context(ThreadPoolExecutor(1, "ingest"))
             self._phase = "reading the repository"
             compiled = await self._loop.run_in_executor(registry, compile_run, settings)
+            self._lock = await self._loop.run_in_executor(
+                registry, take_output, compiled.butler, settings.repository, settings.output
+            )
+            stack.callback(self._lock.close)
             pool = self._pool = WorkerPool(
                 worker_setup(settings, compiled),
                 settings.workers,
@@ -118,6 +124,8 @@ class Executor:
             opening = asyncio.create_task(pool.open(), context=task.get_context())
             stack.push_async_callback(pool.close)
             stack.push_async_callback(asyncio.wait, [opening])
+            committer = self._make_committer(compiled)
+            await self._start_committer(committer)
             ended = await self._loop.run_in_executor(registry, compiled.ended_before, settings.output)
             if ended.days:
                 _LOG.info(
@@ -134,19 +142,14 @@ class Executor:
             sources = self._sources = await self._loop.run_in_executor(
                 registry, self._make_sources, compiled, ended
             )
-            committer = self._make_committer(compiled)
-            try:
-                await asyncio.to_thread(committer.start)
-            except Exception as err:
-                raise InputError(
-                    f"{settings.repository}: the repository cannot be written: {type(err).__name__}: {err}"
-                ) from err
             planner = HeadPlanner(compiled, registry)
             parts = self._parts = make_parts(settings, compiled, committer, ended, planner, self._started)
             stack.callback(parts.scratch.close)
             if self._stopping:
                 parts.conductor.drain()
             self._flow = ShardFlow(parts, ShardCalls(parts, pool), self._spawn)
+            self._keeping = Keeping(parts, committer)
+            self._flow.publish_drained(committer.drained)
             ingestor = Ingestor(compiled.raw, own_records(compiled))
             self._intake = Intake(parts, self._flow, ingestor, reading, registry)
             self._phase = self._phase if self._stopping else _WARMING
@@ -154,11 +157,12 @@ class Executor:
             await pool.warm()
             stack.enter_context(seldom_collected())
             # Not before: Dask's start changes sys.path, and a RUN lists the packages that are found along it.
-            self._make_runs_of_tonight(parts)
+            self._keeping.look(time.time())
             await asyncio.to_thread(sources.start)
             self._spawn(self._read_arrivals())
             self._spawn(self._tick())
             self._spawn(self._refresh_calibrations())
+            self._spawn(keep_output(self._lock, self._broke))
             if self._feeder is not None:
                 self._spawn(self._feeding.feed(self._feeder, self._all_warm, sources), _FEED)
             if selection is not None:
@@ -168,6 +172,7 @@ class Executor:
             self._phase = "committing"
             await asyncio.to_thread(sources.stop)
             await asyncio.to_thread(committer.close)
+            parts.record.unregistered = committer.left[1]
             await asyncio.sleep(0)  # let what the committer said last be taken in
             await asyncio.gather(*(task for task in self._tasks if task.get_name() == PUBLISH))
             for task in self._tasks:
@@ -236,6 +241,7 @@ class Executor:
             running=0 if parts is None else len(parts.conductor.running),
             waiting=0 if parts is None else parts.conductor.ready,
             uncommitted=0 if parts is None else parts.outbox.pending,
+            registry=RegistryState() if parts is None else parts.outbox.registry,
             refused=0 if parts is None else self._intake.refused,
             shed=0 if parts is None else parts.record.shed,
             backlog=None if parts is None else parts.conductor.backlog,
@@ -257,23 +263,36 @@ class Executor:
         )
 
     def _make_committer(self, compiled: CompiledRun) -> Committer:
-        settings = self._settings
-
         def told(committed: Committed) -> None:
             self._loop.call_soon_threadsafe(self._committed, committed)
 
-        return Committer(
-            registrar_maker(settings, compiled),
-            told,
-            interval=settings.commit_interval,
-            batch=settings.commit_batch,
-        )
+        def broken(error: BaseException) -> None:
+            self._loop.call_soon_threadsafe(self._broke, error)
 
-    def _make_runs_of_tonight(self, parts: Parts) -> None:
-        """Have the RUNs of the current observing day made while the workers become warm."""
-        tonight = observing_day(time.time())
-        for pipeline in parts.compiled.pipelines.values():
-            parts.outbox.submit(parts.requests.run_for(pipeline, tonight))
+        return make_committer(self._settings, compiled, self._lock, told, broken)
+
+    async def _start_committer(self, committer: Committer) -> None:
+        """Have the committer register what an earlier run left in the spool, before anything is planned."""
+        try:
+            await asyncio.to_thread(committer.start)
+        except InputError:
+            raise
+        except Exception as err:
+            if is_away(err) or isinstance(err, OutputTakenError):
+                raise
+            raise InputError(
+                f"{self._settings.repository}: the repository cannot be written: {type(err).__name__}: {err}"
+            ) from err
+
+    def _broke(self, error: BaseException) -> None:
+        """End the run for a fault; if the output is somebody else's now, before a worker writes anything."""
+        if isinstance(error, OutputTakenError):
+            _LOG.critical("%s: nothing more is written, and the run ends.", error)
+            self.abandon()
+        else:
+            _LOG.critical("The executor has a fault and stops.", exc_info=error)
+        self._broken = error
+        self._finished.set()
 
     # Events
 
@@ -318,6 +337,7 @@ class Executor:
 
     async def _read_arrivals(self) -> None:
         while True:
+            await self._keeping.room()
             arrival = await self._arrivals.get()
             self._flow.last_activity = time.monotonic()
             if not self._stopping:
@@ -340,7 +360,7 @@ class Executor:
             now = time.time()
             self._feeding.look(self._parts.conductor.ready + self._arrivals.qsize())
             ready = self._parts.conductor.tick(now)
-            if ready:
+            if self._keeping.look(now) or ready:
                 self._flow.ready(ready, now)
                 self._flow.act()
             self._check_finished()
@@ -354,8 +374,12 @@ class Executor:
             self._reload.clear()
             try:
                 await self.read_calibrations()
-            except Exception:  # noqa: BLE001 -- the registry may be out of reach for a while
-                _LOG.exception("The calibrations could not be read anew; those known stay in use.")
+            except Exception as err:  # noqa: BLE001 -- the registry may be out of reach for a while
+                _LOG.warning(
+                    "The calibrations could not be read anew; those known stay in use: %s: %s",
+                    type(err).__name__, " ".join(str(getattr(err, "orig", err)).split()),
+                    exc_info=None if is_away(err) else err,
+                )  # fmt: skip
             else:
                 if asked:
                     _LOG.info("The calibrations were read anew.")
@@ -453,9 +477,7 @@ class Executor:
     def _task_ended(self, task: asyncio.Task[Any]) -> None:
         self._tasks.discard(task)
         if not task.cancelled() and (error := task.exception()) is not None:
-            _LOG.critical("The executor has a fault and stops.", exc_info=error)
-            self._broken = error
-            self._finished.set()
+            self._broke(error)
 
     def _report(self, parts: Parts) -> Report:
         report = parts.record.report(

@@ -20,7 +20,7 @@ from ..conductor import Dispatch, Drop, Give, Replace, Yield
 from ..engine import ShardResponse, WorkerLostError
 from ..ingest import Raw
 from ..model import Outcome, OutcomeRecord, Shard, ShardKey, ShardReport, Times
-from ..plan import CalibrationError
+from ..plan import CalibrationError, DatasetMessage
 from ._calls import ShardCalls
 from ._parts import Parts
 from ._repeat import repeat_command
@@ -277,6 +277,7 @@ class ShardFlow:
             scratch=told.scratch,
             times=times,
         )
+        before = parts.ended_before.shed.pop(shard.key, None)
         parts.outbox.submit(
             ShardItem(
                 shard=shard,
@@ -285,7 +286,7 @@ class ShardFlow:
                 outcome=ended,
                 outputs=told.outputs,
                 datastore_records=told.datastore_records,
-                replaces=parts.ended_before.shed.pop(shard.key, None),
+                replaces=None if before is None else DatasetMessage.of(before),
                 was_shed=shard.key in self._shed_before,
                 supersedes=parts.requests.superseded_by(shard),
             )
@@ -359,6 +360,12 @@ class ShardFlow:
                     self._parts.conductor.seal(item.shard.instrument, settled)
         if committed.uris:
             self._spawn(self._publish(item, committed), PUBLISH)
+
+    def publish_drained(self, committed: Iterable[Committed]) -> None:
+        """Publish what an earlier run had left in the spool, and is registered now."""
+        for one in committed:
+            if one.uris and isinstance(one.item, ShardItem):
+                self._spawn(self._publish(one.item, one), PUBLISH)
 
     async def _publish(self, item: ShardItem, committed: Committed) -> None:
         for dataset_type, uri in committed.uris.items():

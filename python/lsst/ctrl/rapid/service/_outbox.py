@@ -4,7 +4,7 @@ from __future__ import annotations
 
 __all__ = ("Outbox",)
 
-from ..commit import Committer, Item, RawItem
+from ..commit import Committer, Item, RawItem, RegistryState
 
 
 class Outbox:
@@ -21,6 +21,11 @@ class Outbox:
         self._deferred: dict[tuple[str, int], list[RawItem]] = {}
         self._submitted = False
         self.pending = 0
+
+    @property
+    def registry(self) -> RegistryState:
+        """How the registry is."""
+        return self._committer.state
 
     def submit(self, item: Item) -> None:
         """Hand an item over."""

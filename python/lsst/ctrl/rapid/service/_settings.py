@@ -46,6 +46,7 @@ class RunSettings(Model):
     attempts: int = 2
     commit_interval: float = 0.25
     commit_batch: int = 200
+    spool_limit: pydantic.ByteSize = pydantic.ByteSize(10 * 2**30)
     calibration_cache_mb: float = 2048.0
     calibration_ttl: float = 300.0
     site: Path | None = None

@@ -7,6 +7,7 @@ __all__ = ("ExposureStatus", "Status")
 import dataclasses
 from collections.abc import Container, Sequence
 
+from ..commit import RegistryState
 from ..conductor import Backlog
 from ..model import Outcome
 
@@ -69,6 +70,7 @@ class Status:
     running: int
     waiting: int
     uncommitted: int
+    registry: RegistryState
     refused: int
     shed: int
     backlog: Backlog | None

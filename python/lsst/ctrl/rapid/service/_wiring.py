@@ -80,7 +80,9 @@ def make_parts(
     )
 
 
-def registrar_maker(settings: RunSettings, compiled: CompiledRun) -> Callable[[], Registrar]:
+def registrar_maker(
+    settings: RunSettings, compiled: CompiledRun, check_output: Callable[[], None]
+) -> Callable[[], Registrar]:
     """Return what makes the writer, for the committer's thread."""
     records = own_records(compiled)
 
@@ -92,6 +94,7 @@ def registrar_maker(settings: RunSettings, compiled: CompiledRun) -> Callable[[]
             compiled.inputs,
             settings.output,
             compiled.rapid.publish,
+            check_output,
         )
 
     return make
