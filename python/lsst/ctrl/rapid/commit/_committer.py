@@ -23,7 +23,7 @@ from ._spooled import SpoolError
 
 _LOG = logging.getLogger(__name__)
 
-_BACKOFF = (0.5, 1.0, 2.0, 5.0, 10.0)
+_BACKOFF = (0.5, 1.0, 2.0, 3.0, 5.0)
 _SPILL_SECONDS = 1.0
 """How long what ends while the registry is away stays in memory alone."""
 _MOST_IN_MEMORY = 2000

@@ -28,7 +28,7 @@ from lsst.pipe.base.pipeline_graph import PipelineGraph
 from lsst.utils.packages import Packages
 
 from .._phases import Phase, reached
-from ..datastore import LocalWriter, open_datastore
+from ..datastore import LocalWriter, open_datastore, write_under_own_names
 from ..model import InputError, OutcomeRecord, Shard
 from ..plan import (
     CompiledPipeline,
@@ -126,6 +126,7 @@ class Registrar:
         # YAML, the default for dictionaries, takes ten times as long to write.
         as_json = {dataset_type.name: _JSON for dataset_type in self._outcomes.values()}
         self._datastore = open_datastore(config, universe, as_json)
+        write_under_own_names(self._datastore)
         self._writer = LocalWriter(self._datastore)
         self._types = {name: found for p in pipelines for name, found in p.dataset_types.items()}
         self._datasets = DatasetRegistrar(self._butler, self._datastore, storage_classes, self._types)
