@@ -40,6 +40,7 @@ from ..plan import (
     records_from_message,
     records_to_message,
     refs_by_type,
+    register_run,
     run_name,
 )
 from ._datasets import DatasetRegistrar, Products
@@ -257,7 +258,7 @@ class Registrar:
             self._check_complete(item)
             self._runs.add(item.run)
             return
-        self._butler.collections.register(item.run, CollectionType.RUN)
+        register_run(self._butler, item.run)
         # Without default collections: through a chain, versions would be compared with those of another RUN.
         writer = self._butler.clone(run=item.run, collections=None)
         graph = self._pipelines[item.pipeline].graph
@@ -425,7 +426,7 @@ class Registrar:
 
     def _transfer(self, item: RawItem) -> Transfer:
         if item.ref.run not in self._runs:
-            self._butler.collections.register(item.ref.run, CollectionType.RUN)
+            register_run(self._butler, item.ref.run)
             self._runs.add(item.ref.run)
         dataset = FileDataset(path=str(item.path), refs=[item.ref], formatter=item.formatter)
         return Transfer(dataset, item.transfer)
