@@ -169,10 +169,12 @@ class Committer:
         self.left = self._line.left
         if self.left[0] and self._spool is not None:
             _LOG.warning(
-                "The registry is out of reach (%s): %d item(s), %d shard(s) among them, are not registered "
-                "yet. They are kept in %s; the next start with this work folder registers them first.",
-                self._away, *self.left, self._spool.folder,
-            )  # fmt: skip
+                "%d item(s), %d shard(s) among them, are not registered yet (%s). They are kept in %s; the "
+                "next start with this work folder registers them first.",
+                *self.left,
+                self._away,
+                self._spool.folder,
+            )
 
     # In the committer's thread
 

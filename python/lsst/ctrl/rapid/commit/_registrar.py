@@ -47,7 +47,7 @@ from ._datasets import DatasetRegistrar, Products
 from ._dimensions import sync_key, sync_records
 from ._export import PIPELINE_DATASET, pipeline_dataset_type, pipeline_record
 from ._items import Committed, Item, RawItem, RemoveItem, RunItem, ShardItem
-from ._made import find_made, remove
+from ._made import find_made, find_superseded, remove
 from ._moving import Transfer
 
 _LOG = logging.getLogger(__name__)
@@ -143,6 +143,8 @@ class Registrar:
         self._synced: set[tuple[str, tuple[object, ...]]] = set()
         self._register_dataset_types()
         self._trim_output()
+        for shard, run in find_superseded(butler, output, self._outcomes, self._partial_runs):
+            self._remove(shard, run)
 
     def __enter__(self) -> Self:
         return self
