@@ -11,6 +11,9 @@ import pytest
 from lsst.ctrl.rapid._phases import VARIABLE, Phase, arm, reached
 from lsst.ctrl.rapid.model import InputError
 
+# What is forked here only counts, and ends.
+pytestmark = pytest.mark.filterwarnings("ignore:.*multi-threaded, use of fork:DeprecationWarning")
+
 
 @pytest.fixture(autouse=True)
 def disarm() -> Iterator[None]:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from lsst.daf.butler import Butler
+from lsst.utils.packages import Packages
 
 from lsst.ctrl.rapid.commit import (
     Committed,
@@ -37,6 +38,15 @@ description: One task.
 tasks:
   level: support.toy_tasks.LevelTask
 """
+
+
+@pytest.fixture(scope="session", autouse=True)
+def versions() -> Iterator[None]:
+    """Find the versions of all packages once: it takes a second or two, for each RUN of each writer."""
+    found = dict(Packages.fromSystem())
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Packages, "fromSystem", lambda: Packages(found))
+        yield
 
 
 @pytest.fixture(scope="session")
@@ -78,7 +88,9 @@ class Bench:
         """Return how many outcomes the registry has of each detector in a RUN."""
         name = f"rapid_{self.pipeline.steps[0].label}_outcome"
         with Butler.from_config(self.repo) as butler:
-            refs = butler.query_datasets(name, run or self.run.run, explain=False, limit=None)
+            refs = butler.query_datasets(
+                name, run or self.run.run, find_first=False, explain=False, limit=None
+            )
             return Counter(int(ref.dataId["detector"]) for ref in refs)
 
     def spool(self, folder: Path, limit: float = 1e9) -> Spool:

@@ -18,7 +18,6 @@ import psycopg2
 import pytest
 import sqlalchemy.exc
 from lsst.daf.butler.datastores.fileDatastore import FileDatastore
-from lsst.utils.packages import Packages
 
 from lsst.ctrl.rapid.commit import Committed, Committer, Item, Registrar, ShardItem, Spool
 
@@ -223,12 +222,8 @@ def _drain_and_die(bench, folder: Path, stage: str) -> None:
 
 
 @pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
-def test_who_is_killed_while_draining_registers_nothing_twice(
-    on_postgresql, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_who_is_killed_while_draining_registers_nothing_twice(on_postgresql, tmp_path: Path) -> None:
     bench, run = on_postgresql, run_of(on_postgresql, "killed")
-    versions = Packages.fromSystem()
-    monkeypatch.setattr(Packages, "fromSystem", lambda: versions)  # it takes a second in each process
     spool = bench.spool(tmp_path / "spool")
     for number in range(3):
         spool.write(number, [bench.raws[3], *shards(bench, run, 2 * number, 2 * number + 1)])

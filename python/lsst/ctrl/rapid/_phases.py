@@ -46,6 +46,8 @@ class Phase(enum.StrEnum):
     """As `BATCH_OPEN`, of a batch with raws: those that are to be moved are in the datastore."""
     BATCH_COMMITTED = "batch-committed"
     """A batch is registered, and nobody has been told."""
+    SPOOL_WRITTEN = "spool-written"
+    """A batch is in the spool, because the registry is away."""
     SUPERSEDED = "superseded"
     """A complete gather is registered, and the partial one that it takes the place of, still is, too."""
     REMOVED = "removed"

@@ -16,7 +16,6 @@ import numpy as np
 from lsst.daf.butler import (
     Butler,
     ButlerConfig,
-    CollectionType,
     DatasetRef,
     DatasetType,
     QuantumBackedButler,
@@ -28,7 +27,7 @@ from lsst.images import Image
 from ..datastore import open_datastore
 from ..ingest import make_repository
 from ..instruments import filter_band, physical_filter
-from ..plan import RecordStore
+from ..plan import RecordStore, register_run
 from ..simulator import SimulationConfig, expected_calibrations
 
 _LOG = logging.getLogger(__name__)
@@ -75,7 +74,7 @@ def add_demo_calibrations(root: Path, config: SimulationConfig) -> None:
     with Butler.from_config(str(root), writeable=True) as butler:
         types = _dataset_types(butler)
         run, calibrations = f"{config.instrument}/calib/demo", f"{config.instrument}/calib"
-        butler.collections.register(run, CollectionType.RUN)
+        register_run(butler, run)
         wanted_filter = _register_filter(butler, config)
         flats = butler.query_datasets(
             types["flat"],

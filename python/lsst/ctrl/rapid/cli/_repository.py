@@ -11,13 +11,13 @@ from pathlib import Path
 
 import click
 
-from lsst.daf.butler import Butler, CollectionType, FileDataset, MissingDatasetTypeError
+from lsst.daf.butler import Butler, FileDataset, MissingDatasetTypeError
 
 from ..commit import sync_records
 from ..ingest import Ingestor, RawReady, make_repository, open_raw, registered_instruments
 from ..instruments import RefusedError
 from ..model import Arrival, InputError
-from ..plan import RecordStore
+from ..plan import RecordStore, register_run
 from ._main import start_logging
 from ._options import log_level
 
@@ -103,7 +103,7 @@ def _register(butler: Butler, raws: list[RawReady], transfer: str) -> int:
     try:
         sync_records(butler, (record for raw in raws for record in raw.to_register))
         for run in {raw.ref.run for raw in raws}:
-            butler.collections.register(run, CollectionType.RUN)
+            register_run(butler, run)
         datasets = [
             FileDataset(path=str(raw.arrival.path), refs=[raw.ref], formatter=raw.formatter) for raw in raws
         ]

@@ -18,6 +18,7 @@ from lsst.pipe.base.quantum_reports import ExecutionStatus, Report
 
 from ..engine import RapidGraphExecutor, describe_quantum
 from ..model import InputError
+from ..plan import register_run
 from ._main import start_logging
 from ._options import log_level
 
@@ -153,7 +154,7 @@ def _check_types(
 def _initialise(graph: PredictedQuantumGraph, butler: Butler, *, versions: bool) -> None:
     """Make the output RUN and what ``pipetask`` expects in it, and put it into the output chain."""
     run, chain = graph.header.output_run, graph.header.output
-    butler.collections.register(run, CollectionType.RUN)
+    register_run(butler, run)
     # Without default collections: through a chain, versions would be compared with those of another RUN.
     writer = butler.clone(run=run, collections=None)
     try:

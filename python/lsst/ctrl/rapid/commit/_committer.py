@@ -12,7 +12,6 @@ import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
-from .._phases import Phase, reached
 from ..model import InputError
 from ..plan import is_away
 from ._items import Committed, Item, RawItem, RemoveItem, RunItem, ShardItem
@@ -24,7 +23,7 @@ from ._spooled import SpoolError
 
 _LOG = logging.getLogger(__name__)
 
-_BACKOFF = (0.5, 1.0, 2.0, 5.0, 10.0)
+_BACKOFF = (0.5, 1.0, 2.0, 3.0, 5.0)
 _SPILL_SECONDS = 1.0
 """How long what ends while the registry is away stays in memory alone."""
 _MOST_IN_MEMORY = 2000
@@ -170,10 +169,12 @@ class Committer:
         self.left = self._line.left
         if self.left[0] and self._spool is not None:
             _LOG.warning(
-                "The registry is out of reach (%s): %d item(s), %d shard(s) among them, are not registered "
-                "yet. They are kept in %s; the next start with this work folder registers them first.",
-                self._away, *self.left, self._spool.folder,
-            )  # fmt: skip
+                "%d item(s), %d shard(s) among them, are not registered yet (%s). They are kept in %s; the "
+                "next start with this work folder registers them first.",
+                *self.left,
+                self._away,
+                self._spool.folder,
+            )
 
     # In the committer's thread
 
@@ -258,7 +259,6 @@ class Committer:
                     return False
                 self._wait(_BACKOFF[min(attempt, len(_BACKOFF)) - 1])
                 continue
-            reached(Phase.BATCH_COMMITTED)
             self._note_back()
             # Before it is told: what is told may be followed by what must not be registered before it.
             self._line.done(batch)

@@ -1,17 +1,18 @@
-"""What a gather left in a RUN, so that it can be removed before the gather is made again."""
+"""What a gather left in a RUN, so that it can be removed before or after it is made again."""
 
 from __future__ import annotations
 
-__all__ = ("find_made", "remove")
+__all__ = ("find_made", "find_superseded", "remove")
 
-from collections.abc import Iterable
+import contextlib
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from uuid import UUID
 
 from lsst.daf.butler import Butler, DatasetRef, DatasetType, MissingDatasetTypeError
 from lsst.daf.butler.registry import MissingCollectionError
 
 from ..model import Shard
-from ..plan import CompiledPipeline, Step
+from ..plan import CompiledPipeline, Step, partial_chain
 
 
 def find_made(
@@ -56,6 +57,35 @@ def find_made(
         except (MissingCollectionError, MissingDatasetTypeError):
             continue
     return refs
+
+
+def find_superseded(
+    butler: Butler, output: str, outcomes: Mapping[tuple[str, str], DatasetType], runs: Collection[str]
+) -> Iterator[tuple[Shard, str]]:
+    """Yield partial gathers whose complete one is registered: a process was killed between the two.
+
+    Parameters
+    ----------
+    butler
+        The repository.
+    output
+        The chain below which the RUNs are.
+    outcomes
+        The dataset type of each step's outcomes, by pipeline and step.
+    runs
+        The RUNs of partial gathers.
+    """
+    for (pipeline, step), outcome in outcomes.items():
+        if not runs or "exposure" not in outcome.dimensions or "detector" in outcome.dimensions:
+            continue
+        for ref in butler.query_datasets(outcome, sorted(runs), find_first=False, limit=None, explain=False):
+            complete = f"{output}/{ref.run.removeprefix(f'{partial_chain(output)}/')}"
+            if not complete.rpartition("/")[2].startswith(f"{pipeline}-"):
+                continue
+            with contextlib.suppress(MissingCollectionError):
+                if butler.find_dataset(outcome, ref.dataId, collections=complete) is not None:
+                    data_id = ref.dataId
+                    yield Shard(pipeline, step, str(data_id["instrument"]), int(data_id["exposure"])), ref.run
 
 
 def remove(butler: Butler, datasets: Iterable[UUID]) -> int:

@@ -28,7 +28,7 @@ from lsst.pipe.base.pipeline_graph import PipelineGraph
 from lsst.utils.packages import Packages
 
 from .._phases import Phase, reached
-from ..datastore import LocalWriter, open_datastore
+from ..datastore import LocalWriter, open_datastore, write_under_own_names
 from ..model import InputError, OutcomeRecord, Shard, Unit
 from ..plan import (
     CompiledPipeline,
@@ -41,13 +41,14 @@ from ..plan import (
     records_from_message,
     records_to_message,
     refs_by_type,
+    register_run,
     run_name,
 )
 from ._datasets import DatasetRegistrar, Products
 from ._dimensions import sync_key, sync_records
 from ._export import PIPELINE_DATASET, pipeline_dataset_type, pipeline_record
 from ._items import Committed, Item, RawItem, RemoveItem, RunItem, ShardItem
-from ._made import find_made, remove
+from ._made import find_made, find_superseded, remove
 from ._moving import Transfer
 
 _LOG = logging.getLogger(__name__)
@@ -127,6 +128,7 @@ class Registrar:
         # YAML, the default for dictionaries, takes ten times as long to write.
         as_json = {dataset_type.name: _JSON for dataset_type in self._outcomes.values()}
         self._datastore = open_datastore(config, universe, as_json)
+        write_under_own_names(self._datastore)
         self._writer = LocalWriter(self._datastore)
         self._types = {name: found for p in pipelines for name, found in p.dataset_types.items()}
         self._datasets = DatasetRegistrar(self._butler, self._datastore, storage_classes, self._types)
@@ -142,6 +144,8 @@ class Registrar:
         self._synced: set[tuple[str, tuple[object, ...]]] = set()
         self._register_dataset_types()
         self._trim_output()
+        for shard, run in find_superseded(butler, output, self._outcomes, self._partial_runs):
+            self._remove(shard, run)
 
     def __enter__(self) -> Self:
         return self
@@ -209,6 +213,7 @@ class Registrar:
             if item.supersedes in self._partial_runs:
                 reached(Phase.SUPERSEDED)
                 self._remove(item.shard, item.supersedes)
+        reached(Phase.BATCH_COMMITTED)
         refs = {key: one.refs for key, one in made.items()}
         now = time.time()
         return [
@@ -256,7 +261,7 @@ class Registrar:
             self._check_complete(item)
             self._runs.add(item.run)
             return
-        self._butler.collections.register(item.run, CollectionType.RUN)
+        register_run(self._butler, item.run)
         # Without default collections: through a chain, versions would be compared with those of another RUN.
         writer = self._butler.clone(run=item.run, collections=None)
         graph = self._pipelines[item.pipeline].graph
@@ -422,7 +427,7 @@ class Registrar:
 
     def _transfer(self, item: RawItem) -> Transfer:
         if item.ref.run not in self._runs:
-            self._butler.collections.register(item.ref.run, CollectionType.RUN)
+            register_run(self._butler, item.ref.run)
             self._runs.add(item.ref.run)
         dataset = FileDataset(path=str(item.path), refs=[item.ref], formatter=item.formatter)
         return Transfer(dataset, item.transfer)

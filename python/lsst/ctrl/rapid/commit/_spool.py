@@ -13,6 +13,7 @@ import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
+from .._phases import Phase, reached
 from ._items import Item
 from ._spooled import ForeignSpoolError, SpoolError, SpoolForm
 
@@ -100,6 +101,7 @@ class Spool:
                 raise SpoolFullError(f"there is no space left in {self.folder}") from err
             raise
         self._sizes[number] = len(data)
+        reached(Phase.SPOOL_WRITTEN)
 
     def has_room(self) -> bool:
         """Tell whether another file may be written."""

@@ -14,8 +14,9 @@ from lsst.daf.butler.datastore import Datastore
 from lsst.daf.butler.datastore.file_templates import FileTemplate
 from lsst.daf.butler.datastore.record_data import DatastoreRecordData
 from lsst.daf.butler.datastore.stored_file_info import StoredFileInfo
-from lsst.daf.butler.datastores.fileDatastore import FileDatastore
 from lsst.resources import ResourcePath
+
+from ._names import file_stores
 
 _LOG = logging.getLogger(__name__)
 
@@ -37,7 +38,7 @@ def write_as_scratch(datastore: Datastore, dataset_types: Iterable[DatasetType])
     for dataset_type in dataset_types:
         values = "".join(f"_{{{dimension}}}" for dimension in dataset_type.dimensions.required)
         template = FileTemplate(f"{_FOLDER}/{{run:/}}/{{datasetType}}.{{component:?}}{values}_{{id}}")
-        for store in _stores(datastore):
+        for store in file_stores(datastore):
             # Upstream has templates from configurations alone, where those of a chain are hard to reach.
             store.templates._templates[LookupKey(name=dataset_type.name)] = template  # noqa: SLF001
 
@@ -58,7 +59,7 @@ class ScratchFolder:
     """
 
     def __init__(self, datastore: Datastore, output: str) -> None:
-        self._roots = {store.name: store.root for store in _stores(datastore)}
+        self._roots = {store.name: store.root for store in file_stores(datastore)}
         self._output = output
 
     def remove(self, records: Mapping[str, DatastoreRecordData]) -> None:
@@ -99,9 +100,3 @@ class ScratchFolder:
 
     def _folder(self, store: str) -> ResourcePath:
         return self._roots[store].join(f"{_FOLDER}/{self._output}", forceDirectory=True)
-
-
-def _stores(datastore: Datastore) -> list[FileDatastore]:
-    """Return the datastores with files, those of a chain apart."""
-    stores = getattr(datastore, "datastores", [datastore])
-    return [store for store in stores if isinstance(store, FileDatastore)]

@@ -22,7 +22,13 @@ from lsst.daf.butler.datastore.record_data import DatastoreRecordData
 from lsst.daf.butler.datastores.fileDatastore import FileDatastore
 from lsst.pipe.base import TaskFactory
 
-from ..datastore import LocalWriter, add_files, open_datastore, write_as_scratch
+from ..datastore import (
+    LocalWriter,
+    add_files,
+    open_datastore,
+    write_as_scratch,
+    write_under_own_names,
+)
 from ..plan import (
     CompiledPipeline,
     DatasetMessage,
@@ -122,6 +128,7 @@ class WorkerState:
         self._datastore = open_datastore(config, universe)
         self._datastore._set_trust_mode(True)  # noqa: SLF001 -- what QuantumBackedButler.initialize does
         types = {name: found for known in self._dataset_types.values() for name, found in known.items()}
+        write_under_own_names(self._datastore)
         write_as_scratch(self._datastore, (types[name] for name in setup.scratch))
         self._writer = LocalWriter(self._datastore)
         self._storage_classes = StorageClassFactory()

@@ -19,6 +19,7 @@ from ..instruments import (
     repository_config_file,
 )
 from ..model import InputError
+from ..plan import register_run
 
 
 def make_repository(root: Path | str, instruments: Iterable[str]) -> None:
@@ -44,7 +45,7 @@ def make_repository(root: Path | str, instruments: Iterable[str]) -> None:
         for instrument in found:
             instrument.register(butler.registry)
             raws, calibrations = instrument.makeDefaultRawIngestRunName(), f"{instrument.getName()}/calib"
-            butler.collections.register(raws, CollectionType.RUN)
+            register_run(butler, raws)
             butler.collections.register(calibrations, CollectionType.CALIBRATION)
             chain = f"{instrument.getName()}/defaults"
             if butler.collections.register(chain, CollectionType.CHAINED):

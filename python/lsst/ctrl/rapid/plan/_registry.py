@@ -1,13 +1,15 @@
-"""What errors say of a registry, and connections that notice when it is gone."""
+"""A registry that fails: what its errors say, connections that notice, RUNs that are made at once or not."""
 
 from __future__ import annotations
 
-__all__ = ("is_away", "notice_lost_servers")
+__all__ = ("is_away", "notice_lost_servers", "register_run")
 
 from typing import Any
 
 import sqlalchemy.event
 import sqlalchemy.exc
+
+from lsst.daf.butler import Butler, CollectionType
 
 _READ_ONLY = "25006"
 """PostgreSQL: the server is a standby, or becomes one."""
@@ -46,6 +48,25 @@ def notice_lost_servers() -> None:
     """
     if not sqlalchemy.event.contains(sqlalchemy.Engine, "do_connect", _be_attentive):
         sqlalchemy.event.listen(sqlalchemy.Engine, "do_connect", _be_attentive)
+
+
+def register_run(butler: Butler, run: str) -> None:
+    """Make a RUN, if there is none of that name.
+
+    Parameters
+    ----------
+    butler
+        A writing butler.
+    run
+        The name.
+
+    Notes
+    -----
+    Upstream writes a RUN to two tables, one after the other.  A process that is killed in between would leave
+    a RUN that nothing can ever be registered in, and that says so of each dataset.
+    """
+    with butler.transaction():
+        butler.collections.register(run, CollectionType.RUN)
 
 
 def _be_attentive(dialect: Any, record: object, words: list[Any], options: dict[str, Any]) -> None:  # noqa: ARG001 -- SQLAlchemy's signature

@@ -73,7 +73,8 @@ class Days:
             before = await self._ask(
                 lambda: _before(compiled.butler, pipelines, output, raw.instrument, raw.day_obs)
             )
-            self._tell(raw.instrument, raw.day_obs, before)
+            if (raw.instrument, raw.day_obs) not in self._told:  # by another raw meanwhile
+                self._tell(raw.instrument, raw.day_obs, before)
         return raw.day_obs
 
     def _tell(self, instrument: str, day_obs: int, before: Mapping[str, DayBefore]) -> None:

@@ -354,11 +354,7 @@ class Executor:
             self._flow.last_activity = time.monotonic()
             if not self._stopping:
                 self._reading_one = True
-                match arrival:
-                    case Arrival():
-                        await self._intake.take(arrival)
-                    case RegisteredRaw():
-                        await self._intake.take_registered(arrival)
+                await self._intake.take(arrival)
                 self._reading_one = False
 
     def _committed(self, committed: Committed) -> None:
@@ -467,7 +463,13 @@ class Executor:
         quiet = idle is not None and bool(self._warm) and time.monotonic() - self._flow.last_activity >= idle
         if not (self._feeding.all_sent or (quiet and self._sources.caught_up)):
             return
-        if self._arrivals.qsize() or self._reading_one or not parts.conductor.idle or self._has(_CATCH_UP):
+        if (
+            self._arrivals.qsize()
+            or self._reading_one
+            or self._intake.taking
+            or not parts.conductor.idle
+            or self._has(_CATCH_UP)
+        ):
             return
         now = time.time()
         gathers = parts.conductor.close_gates(now)

@@ -65,10 +65,32 @@ class Intake:
         self._registry = registry
         self.refused = 0
         self._reduced = False
+        self._taking: set[asyncio.Task[None]] = set()
+        self._away = asyncio.Event()
+        self._asking = asyncio.Lock()
         self.days = Days(parts, flow, self._ask)
 
-    async def take(self, arrival: Arrival) -> None:
-        """Take in an arrival."""
+    @property
+    def taking(self) -> int:
+        """How many arrivals are being taken in, those that wait for the registry included."""
+        return len(self._taking)
+
+    async def take(self, arrival: Arrival | RegisteredRaw) -> None:
+        """Take in an arrival.
+
+        One of an exposure that an earlier run began with must ask the registry; while that is away, it keeps
+        no other waiting.
+        """
+        task = asyncio.create_task(
+            self._take(arrival) if isinstance(arrival, Arrival) else self._take_registered(arrival)
+        )
+        self._taking.add(task)
+        task.add_done_callback(self._taking.discard)
+        away = asyncio.create_task(self._away.wait())
+        await asyncio.wait({task, away}, return_when=asyncio.FIRST_COMPLETED)
+        away.cancel()
+
+    async def _take(self, arrival: Arrival) -> None:
         loop = asyncio.get_running_loop()
         try:
             await self._ready(await loop.run_in_executor(self._reading, self._ingestor.read, arrival))
@@ -78,8 +100,7 @@ class Intake:
             _LOG.exception("%s could not be read.", arrival.path)
             self._refuse(arrival.path, f"it could not be read: {type(err).__name__}: {err}")
 
-    async def take_registered(self, raw: RegisteredRaw) -> None:
-        """Take in a raw that the registry has already."""
+    async def _take_registered(self, raw: RegisteredRaw) -> None:
         try:
             await self._ready(raw)
         except Exception as err:  # noqa: BLE001 -- one raw's fault must not end the run
@@ -256,14 +277,23 @@ class Intake:
 
     async def _ask[T](self, question: Callable[[], T]) -> T:
         """Ask the repository in its thread; waits while the registry is away."""
-        while True:
-            try:
-                return await asyncio.get_running_loop().run_in_executor(self._registry, question)
-            except sqlalchemy.exc.DBAPIError as err:
-                if not is_away(err):
-                    raise
-                _LOG.warning("The registry is out of reach (%s); it is tried again.", str(err.orig).strip())
-                await asyncio.sleep(_AWAY_SECONDS)
+        async with self._asking:
+            while True:
+                try:
+                    answer = await asyncio.get_running_loop().run_in_executor(self._registry, question)
+                except sqlalchemy.exc.SQLAlchemyError as err:
+                    if not is_away(err):
+                        raise
+                    if not self._away.is_set():
+                        _LOG.warning(
+                            "The registry is out of reach (%s): raws of exposures that an earlier run began "
+                            "with wait for it; others do not.", " ".join(str(err).split("\n")[0].split()),
+                        )  # fmt: skip
+                    self._away.set()
+                    await asyncio.sleep(_AWAY_SECONDS)
+                else:
+                    self._away.clear()
+                    return answer
 
     async def _shed(self, raw: Raw, item: RawItem | None, pipeline: str, reason: str) -> None:
         """End a raw that is not to be worked on; it is registered all the same."""
