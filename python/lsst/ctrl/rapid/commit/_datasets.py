@@ -4,10 +4,12 @@ from __future__ import annotations
 
 __all__ = ("DatasetRegistrar", "Products", "Transfer")
 
+import contextlib
 import dataclasses
 import math
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 
 import sqlalchemy.exc
 
@@ -21,6 +23,7 @@ from lsst.daf.butler import (
 )
 from lsst.daf.butler.datastore import Datastore
 from lsst.daf.butler.datastore.record_data import DatastoreRecordData
+from lsst.daf.butler.datastores.fileDatastore import FileDatastore
 from lsst.daf.butler.direct_butler import DirectButler
 from lsst.daf.butler.registry import ConflictingDefinitionError
 
@@ -78,6 +81,9 @@ class DatasetRegistrar:
     whether a dataset is there already, through a temporary table and three joins, which takes some 5 ms.
     Nearly everything here is new, so few are inserted as they are; only where that violates a constraint, all
     is done again upstream's ways, which take what is there as it is and tell what is in conflict.
+
+    A file that is to be moved is linked or copied, and removed once it is registered: whoever is killed
+    between leaves it where it is found again.
     """
 
     def __init__(
@@ -114,6 +120,9 @@ class DatasetRegistrar:
         except (ConflictingDefinitionError, sqlalchemy.exc.IntegrityError):
             with self._butler.transaction():
                 self._merge(transfers, products)
+        for transfer in transfers:
+            if transfer.mode == "move":
+                Path(str(transfer.dataset.path)).unlink(missing_ok=True)
 
     def _insert(self, transfers: Sequence[Transfer], products: Products) -> None:
         datastore = self._butler._datastore  # noqa: SLF001 -- it has no public name
@@ -129,7 +138,7 @@ class DatasetRegistrar:
                 refs, expand=False, assume_new=len(refs) < self._many
             )
         datastore.import_records(products.records)
-        for mode, datasets in _by_mode(new).items():
+        for mode, datasets in self._by_mode(new).items():
             datastore.ingest(*datasets, transfer=mode)
         self._ingest(old)
 
@@ -152,12 +161,23 @@ class DatasetRegistrar:
             self._datastore.forget(products.refs)
 
     def _ingest(self, transfers: Iterable[Transfer]) -> None:
-        for mode, datasets in _by_mode(transfers).items():
+        for mode, datasets in self._by_mode(transfers).items():
             self._butler.ingest(*datasets, transfer=mode, skip_existing=True)
 
+    def _by_mode(self, transfers: Iterable[Transfer]) -> Mapping[TransferMode, list[FileDataset]]:
+        found: dict[TransferMode, list[FileDataset]] = defaultdict(list)
+        for transfer in transfers:
+            found[self._way(transfer)].append(transfer.dataset)
+        return found
 
-def _by_mode(transfers: Iterable[Transfer]) -> Mapping[TransferMode, list[FileDataset]]:
-    found: dict[TransferMode, list[FileDataset]] = defaultdict(list)
-    for transfer in transfers:
-        found[transfer.mode].append(transfer.dataset)
-    return found
+    def _way(self, transfer: Transfer) -> TransferMode:
+        """Return how a file gets to its place; one that is to be moved is removed later."""
+        if transfer.mode != "move":
+            return transfer.mode
+        datastore = self._butler._datastore  # noqa: SLF001 -- it has no public name
+        if isinstance(datastore, FileDatastore) and datastore.root.isLocal:
+            with contextlib.suppress(OSError):
+                here, there = Path(str(transfer.dataset.path)).stat(), Path(datastore.root.ospath).stat()
+                if here.st_dev == there.st_dev:
+                    return "hardlink"
+        return "copy"
