@@ -19,6 +19,7 @@ _COMMANDS = {
     "run": "._run",
     "run-graph": "._run_graph",
     "control": "._control",
+    "status": "._control",
     "catchup": "._control",
     "init-repo": "._repository",
     "ingest-raws": "._repository",

@@ -7,6 +7,7 @@ from ._day import *
 from ._numbers import *
 from ._plan import *
 from ._policy import *
+from ._printable import *
 from ._report import *
 from ._shard import *
 from ._times import *

@@ -19,7 +19,7 @@ from ..commit import Committed, Committer
 from ..conductor import Gathering
 from ..control import LiveSettings
 from ..engine import WorkerPool
-from ..ingest import Ingestor, RegisteredRaw
+from ..ingest import RegisteredRaw
 from ..model import Arrival, InputError, Report, observing_day
 from ..monitor import write_report
 from ._calls import ShardCalls
@@ -34,7 +34,7 @@ from ._planning import HeadPlanner
 from ._settings import RunSettings
 from ._sources import Sources, select_raws
 from ._status import Status
-from ._wiring import make_parts, own_records, registrar_maker, worker_setup
+from ._wiring import make_ingestor, make_parts, registrar_maker, worker_setup
 
 _LOG = logging.getLogger(__name__)
 
@@ -147,8 +147,7 @@ class Executor:
             if self._stopping:
                 parts.conductor.drain()
             self._flow = ShardFlow(parts, ShardCalls(parts, pool), self._spawn)
-            ingestor = Ingestor(compiled.raw, own_records(compiled))
-            self._intake = Intake(parts, self._flow, ingestor, reading, registry)
+            self._intake = Intake(parts, self._flow, make_ingestor(settings, compiled), reading, registry)
             self._phase = self._phase if self._stopping else _WARMING
             await opening
             await pool.warm()
@@ -159,6 +158,7 @@ class Executor:
             self._spawn(self._read_arrivals())
             self._spawn(self._tick())
             self._spawn(self._refresh_calibrations())
+            self._spawn(parts.refusals.look_after())
             if self._feeder is not None:
                 self._spawn(self._feeding.feed(self._feeder, self._all_warm, sources), _FEED)
             if selection is not None:
@@ -168,6 +168,7 @@ class Executor:
             self._phase = "committing"
             await asyncio.to_thread(sources.stop)
             await asyncio.to_thread(committer.close)
+            await asyncio.to_thread(parts.refusals.close)
             await asyncio.sleep(0)  # let what the committer said last be taken in
             await asyncio.gather(*(task for task in self._tasks if task.get_name() == PUBLISH))
             for task in self._tasks:
@@ -236,7 +237,7 @@ class Executor:
             running=0 if parts is None else len(parts.conductor.running),
             waiting=0 if parts is None else parts.conductor.ready,
             uncommitted=0 if parts is None else parts.outbox.pending,
-            refused=0 if parts is None else self._intake.refused,
+            refused=0 if parts is None else parts.refusals.count,
             shed=0 if parts is None else parts.record.shed,
             backlog=None if parts is None else parts.conductor.backlog,
             overhead_ms=None if parts is None else self._flow.overhead_ms,

@@ -314,7 +314,7 @@ class ShardFlow:
         if committed.error:
             _LOG.error("%s could not be registered: %s", item.path, committed.error)
             reason = f"it could not be registered: {committed.error}"
-            parts.record.refused(parts.ledger.refuse(item.path, reason))
+            parts.refusals.refuse(item.path, reason)
         now = time.time()
         self.proceed(
             parts.conductor.raw_committed(

@@ -16,6 +16,7 @@ from ._ended import EndedBefore
 from ._live_policy import LivePolicy
 from ._outbox import Outbox
 from ._planning import HeadPlanner
+from ._refusals import Refusals
 from ._requests import Requests
 from ._scratch import Scratch
 from ._settings import RunSettings
@@ -33,8 +34,14 @@ class Parts:
     record: RunRecord
     board: Board
     ledger: Ledger
+    refusals: Refusals
     publisher: FolderPublisher
     outbox: Outbox
     ended_before: EndedBefore
     planner: HeadPlanner
     scratch: Scratch
+
+    @property
+    def troubles(self) -> tuple[str, ...]:
+        """What goes wrong now and needs somebody, a line each."""
+        return tuple(filter(None, [self.refusals.trouble]))
