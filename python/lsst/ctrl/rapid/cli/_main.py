@@ -13,7 +13,7 @@ import click
 
 from .. import __version__
 from .._startup import fork_server_from_here, start_fork_server, uncollected, worker_environment
-from ..model import InputError
+from ..model import InputError, is_full
 
 _COMMANDS = {
     "run": "._run",
@@ -83,6 +83,10 @@ class _Lazy(click.Group):
         except InputError as err:
             raise click.UsageError(str(err)) from None
         except (PermissionError, NotADirectoryError, IsADirectoryError) as err:
+            raise click.ClickException(f"{err.filename}: {err.strerror}") from err
+        except OSError as err:
+            if not is_full(err):
+                raise
             raise click.ClickException(f"{err.filename}: {err.strerror}") from err
 
 

@@ -185,6 +185,8 @@ def run(pipeline: str, site: Path | None, log_level: str, **options: Any) -> Non
 def _keep_report(settings: RunSettings) -> None:
     """Keep the report of what was done before new code is loaded beside that of what follows."""
     report = settings.work_dir / "report.json"
+    if not report.exists():  # it could not be written
+        return
     report.replace(report.with_name(f"report-{time.strftime('%Y%m%dT%H%M%S', time.gmtime())}.json"))
 
 

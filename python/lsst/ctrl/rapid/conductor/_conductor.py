@@ -72,6 +72,7 @@ class Conductor:
         self._told: list[Decision] = []
         self._draining = False
         self._paused = False
+        self._held = False
 
     # What is wanted
 
@@ -91,6 +92,14 @@ class Conductor:
     def resume(self) -> None:
         """Dispatch again."""
         self._paused = False
+
+    def hold(self) -> None:
+        """Dispatch nothing until `release`, whether paused or not: nothing could be written."""
+        self._held = True
+
+    def release(self) -> None:
+        """End what `hold` began."""
+        self._held = False
 
     def drain(self) -> None:
         """Dispatch nothing more; what runs may end."""
@@ -317,7 +326,7 @@ class Conductor:
     def decide(self) -> list[Decision]:
         """Return what to do now."""
         decisions, self._told = self._told, []
-        if self._draining or self._paused:
+        if self._draining or self._paused or self._held:
             return decisions
         decisions += self._dispatcher.dispatch()
         decisions += self._dispatcher.ask_to_yield()

@@ -4,6 +4,7 @@ from ._base import *
 from ._config import *
 from ._control import *
 from ._day import *
+from ._faults import *
 from ._numbers import *
 from ._plan import *
 from ._policy import *

@@ -8,6 +8,7 @@ import shutil
 from pathlib import Path
 
 from ..model import Shard
+from ..monitor import whole_file
 
 
 class FolderPublisher:
@@ -33,12 +34,15 @@ class FolderPublisher:
         -------
         path
             The copy, named ``instrument_exposure[_detector]_dataset_type`` with the source's suffix.
+
+        Raises
+        ------
+        OSError
+            If it cannot be copied; nothing is left of it.
         """
         detector = "" if shard.detector is None else f"_det{shard.detector:03d}"
         name = f"{shard.instrument}_{shard.exposure}{detector}_{dataset_type}{source.suffix}"
         path = self.folder / str(day_obs) / dataset_type / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = path.with_name(f".{name}.tmp")
-        shutil.copyfile(source, temporary)
-        temporary.replace(path)
+        with whole_file(path) as temporary:
+            shutil.copyfile(source, temporary)
         return path

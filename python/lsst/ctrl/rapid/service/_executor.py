@@ -159,6 +159,7 @@ class Executor:
             self._spawn(self._tick())
             self._spawn(self._refresh_calibrations())
             self._spawn(parts.refusals.look_after())
+            self._spawn(parts.storage.look_after(self._flow.act))
             if self._feeder is not None:
                 self._spawn(self._feeding.feed(self._feeder, self._all_warm, sources), _FEED)
             if selection is not None:
@@ -462,7 +463,9 @@ class Executor:
         report = parts.record.report(
             ended=time.time(), interrupted=self._stopping and self._following is None
         )
-        write_report(report, self._settings.work_dir / "report.json")
-        if self._settings.report is not None:
-            write_report(report, self._settings.report)
+        for path in filter(None, (self._settings.work_dir / "report.json", self._settings.report)):
+            try:
+                write_report(report, path)
+            except OSError as err:
+                _LOG.error("The report cannot be written: %s: %s.", path, err.strerror or err)
         return report

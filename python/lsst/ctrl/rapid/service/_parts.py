@@ -20,6 +20,7 @@ from ._refusals import Refusals
 from ._requests import Requests
 from ._scratch import Scratch
 from ._settings import RunSettings
+from ._storage import Storage
 
 
 @dataclasses.dataclass(frozen=True)
@@ -40,8 +41,9 @@ class Parts:
     ended_before: EndedBefore
     planner: HeadPlanner
     scratch: Scratch
+    storage: Storage
 
     @property
     def troubles(self) -> tuple[str, ...]:
         """What goes wrong now and needs somebody, a line each."""
-        return tuple(filter(None, [self.refusals.trouble]))
+        return tuple(filter(None, [self.storage.trouble, self.refusals.trouble]))

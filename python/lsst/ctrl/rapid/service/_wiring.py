@@ -26,6 +26,7 @@ from ._refusals import Refusals
 from ._requests import Requests
 from ._scratch import Scratch
 from ._settings import RunSettings
+from ._storage import Storage
 
 
 def make_parts(
@@ -83,6 +84,7 @@ def make_parts(
         scratch=Scratch(
             compiled.scratch, compiled.pipelines.values(), compiled.scratch_folder(settings.output)
         ),
+        storage=Storage(conductor),
     )
 
 
