@@ -293,6 +293,11 @@ class Conductor:
             found.pass_time(now)
         return [shard for found in due for shard in self._advance(found, now)]
 
+    def clock_set(self, seconds: float) -> None:
+        """The clock was set by so many seconds: gates wait as long as they would have."""
+        for found in self._known.active.values():
+            found.shift(seconds)
+
     def close_gates(self, now: float) -> Sequence[Shard]:
         """No more raws will come: open gathers run with what is there, and the backlog is worked off.
 

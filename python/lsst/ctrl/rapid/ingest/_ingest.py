@@ -189,6 +189,15 @@ class Ingestor:
             repository has not, or in contradiction to another raw of its exposure.
         """
         try:
+            return self._read(arrival)
+        except RefusedError:
+            raise
+        except (ArithmeticError, LookupError, TypeError, ValueError) as err:
+            # A header can have more that cannot be than anybody has thought of.
+            raise RefusedError(f"its header cannot be understood: {type(err).__name__}: {err}") from err
+
+    def _read(self, arrival: Arrival) -> RawReady:
+        try:
             if self._door is not None:
                 self._door.check(arrival.path)
             header = read_primary_header(arrival.path)

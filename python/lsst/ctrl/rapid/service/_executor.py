@@ -23,6 +23,7 @@ from ..ingest import RegisteredRaw
 from ..model import Arrival, InputError, Report, observing_day
 from ..monitor import write_report
 from ._calls import ShardCalls
+from ._clock import ClockWatch
 from ._compiled import CompiledRun, compile_run
 from ._control import ExecutorControl, taking_orders
 from ._ended import EndedBefore
@@ -337,9 +338,12 @@ class Executor:
 
     async def _tick(self) -> None:
         assert self._parts is not None, "Time passes after the parts are made."
+        clock = ClockWatch()
         while True:
             await asyncio.sleep(_TICK_SECONDS)
             now = time.time()
+            if step := clock.step():
+                self._parts.conductor.clock_set(step)
             self._feeding.look(self._parts.conductor.ready + self._arrivals.qsize())
             ready = self._parts.conductor.tick(now)
             if ready:
