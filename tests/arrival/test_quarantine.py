@@ -21,6 +21,7 @@ class Moving:
         self.landing.mkdir()
         self.folder = folder / "quarantine"
         self.registered: set[Path] = set()
+        self.within_one = True
 
     def take(self, *paths: Path, version: FileVersion | None = None) -> None:
         """Have files moved, and wait for it."""
@@ -53,7 +54,8 @@ def moving(
     request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Moving]:
     moving = Moving(tmp_path)
-    if request.param == "two file systems":
+    moving.within_one = request.param == "one file system"
+    if not moving.within_one:
         real = Path.rename
 
         def rename(self: Path, target: Path) -> Path:
@@ -122,10 +124,10 @@ def test_what_cannot_be_moved_stays_and_is_told(moving: Moving, caplog: pytest.L
 
 
 def test_a_fault_of_the_disk_leaves_nothing_behind(moving: Moving, monkeypatch: pytest.MonkeyPatch) -> None:
-    def full(_: int) -> None:
+    def full(*_: object) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(os, "fsync", full)
+    monkeypatch.setattr(*((Path, "rename") if moving.within_one else (os, "fsync")), full)
     path = moving.write("a.fits")
     moving.take(path)
     assert path.read_bytes() == b"bad"

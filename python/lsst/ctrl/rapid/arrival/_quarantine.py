@@ -12,12 +12,15 @@ import os
 import shutil
 import stat
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from pathlib import Path
 
 from ..model import FileVersion, InputError, RefusedFile, path_text, printable
 
 _LOG = logging.getLogger(__name__)
+
+_CLOSE_SECONDS = 10.0
+"""How long the end of a run waits for files to be moved."""
 
 _NAME_BYTES = 200
 """Of a name that are kept, so that there is room for what is put behind it."""
@@ -44,6 +47,7 @@ class Quarantine:
         self._folder = folder.absolute()
         self._is_registered = is_registered
         self._thread = ThreadPoolExecutor(1, "quarantine")
+        self._moves: set[Future[None]] = set()
 
     @staticmethod
     def check(folder: Path, watched: Sequence[Path]) -> None:
@@ -76,11 +80,16 @@ class Quarantine:
             Its line of the ledger.
         """
         if version is not None:
-            self._thread.submit(self._take, path, version, refused)
+            move = self._thread.submit(self._take, path, version, refused)
+            self._moves.add(move)
+            move.add_done_callback(self._moves.discard)
 
     def close(self) -> None:
-        """Move what is still to be moved, and end."""
-        self._thread.shutdown()
+        """Move what is still to be moved, as far as there is time, and end."""
+        left = wait(list(self._moves), _CLOSE_SECONDS).not_done
+        if left:
+            _LOG.warning("%d refused file(s) were not moved yet; the next start does it.", len(left))
+        self._thread.shutdown(cancel_futures=True)
 
     def _take(self, path: Path, version: FileVersion, refused: RefusedFile) -> None:
         try:
@@ -89,7 +98,7 @@ class Quarantine:
             elif self._is_registered(path):
                 _LOG.warning("%s stays where it is: the repository has it.", refused.path)
             else:
-                _LOG.info("%s is now %s.", refused.path, path_text(self._put(path, refused)))
+                _LOG.debug("%s is now %s.", refused.path, path_text(self._put(path, refused)))
         except Exception as err:  # noqa: BLE001 -- the file stays, and no other one suffers
             told = printable(getattr(err, "strerror", None) or str(err))
             _LOG.error("%s cannot be moved to %s: %s; it stays.", printable(refused.path), self._folder, told)
@@ -100,8 +109,6 @@ class Quarantine:
         try:
             with reason.open("w") as stream:
                 stream.write(refused.model_dump_json(indent=1, exclude_none=True) + "\n")
-                stream.flush()
-                os.fsync(stream.fileno())
             _move(path, target)
         except BaseException:
             reason.unlink(missing_ok=True)
