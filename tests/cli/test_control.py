@@ -121,3 +121,8 @@ def test_without_an_executor_it_is_told_where_it_was_looked_for(tmp_path: Path) 
     output = rapid_here("control", "status", "--url", f"unix:{tmp_path}/other.sock", code=1)
     assert f"{tmp_path}/other.sock" in output
     assert "not an address" in rapid_here("control", "pause", "--url", "here", code=2)
+
+
+async def test_status_is_short_for_control_status(type_: Callable) -> None:
+    assert (await type_("status")).splitlines()[0] == (await type_("control", "status")).splitlines()[0]
+    assert json.loads(await type_("status", "--json"))["refusals"] == []

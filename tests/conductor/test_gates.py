@@ -257,3 +257,13 @@ def test_what_is_known_is_what_is_ready_runs_or_ended(hand: Any) -> None:
     assert not hand.conductor.is_known(shard("gather", 1))
     hand.run_all()
     assert hand.conductor.is_known(shard("isr", 1, 0))
+
+
+@pytest.mark.parametrize("step", [-3600.0, 3600.0])
+def test_a_gather_waits_as_long_when_the_clock_is_set(hand: Any, step: float) -> None:
+    hand.raws(1, 0, 1, 2)
+    hand.run_all()
+    hand.tick(hand.now + 60)
+    hand.conductor.clock_set(step)
+    assert hand.tick(hand.now + step + 39) == []
+    assert hand.tick(hand.now + 2) == [shard("gather", 1)]

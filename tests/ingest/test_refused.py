@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 from lsst.daf.butler import Butler
 
-from lsst.ctrl.rapid.ingest import Door, Ingestor, make_repository, open_raw
+from lsst.ctrl.rapid.ingest import Door, Ingestor, _ingest, make_repository, open_raw
 from lsst.ctrl.rapid.instruments import RefusedError
 from lsst.ctrl.rapid.model import Arrival
 from lsst.ctrl.rapid.plan import RecordStore
@@ -256,6 +256,19 @@ def test_headers_of_one_exposure_that_contradict_each_other(case: Case, card: st
     assert_matches(rf"contradicts that of raw\.fits of the same exposure: {card} is ", refusal)
     # The first one counts, and those that agree with it.
     assert case.read(write_small_raw(case.landing / "third.fits", CCDSLOT="S10")).detector == 93
+
+
+def test_others_are_not_measured_by_a_header_that_nobody_understands(
+    case: Case, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stumble(*_: object) -> None:
+        raise ZeroDivisionError("float division by zero")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(_ingest, "make_visit", stumble)
+        refusal = case.refusal(set_card(case.raw, "FILTER", "'g_6'"))
+    assert refusal == "its header cannot be understood: ZeroDivisionError: float division by zero"
+    assert case.read(write_small_raw(case.landing / "other.fits", CCDSLOT="S12")).detector == 95
 
 
 def link_out(raw: Path) -> Path:

@@ -70,3 +70,14 @@ def test_it_equals_an_integral_by_counting(seed: int) -> None:
         parts = clock.none_free(begin, middle) + clock.none_free(middle, end)
         assert parts == pytest.approx(clock.none_free(begin, end))
         assert 0 <= parts <= end - begin + 1e-9
+
+
+def test_a_clock_that_is_set_back_stands_still_until_it_has_caught_up() -> None:
+    clock = FreeWorkerClock()
+    clock.update(1, 1000.0)
+    clock.update(0, 1010.0)
+    clock.update(1, 500.0)
+    clock.update(0, 510.0)
+    clock.update(1, 1020.0)
+    assert clock.none_free(1000.0, 1100.0) == 10.0
+    assert clock.none_free(400.0, 600.0) == 200.0

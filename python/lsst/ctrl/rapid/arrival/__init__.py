@@ -2,4 +2,5 @@
 
 from ._butler import *
 from ._lookout import *
+from ._quarantine import *
 from ._watch import *

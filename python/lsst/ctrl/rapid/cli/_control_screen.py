@@ -12,9 +12,10 @@ from rich.table import Table
 from rich.text import Text
 
 from ..control import StatusReport
-from ..model import Policy
+from ..model import Policy, printable
 
 _CHANGES_SHOWN = 8
+_REFUSALS_SHOWN = 8
 _MINUTE = 60.0
 _HOUR = 3600.0
 
@@ -39,7 +40,10 @@ def print_status(status: StatusReport) -> None:
         ("Overhead", "-" if status.overhead_ms is None else f"{status.overhead_ms:.0f} ms (median)"),
     ):
         console.print(f"[bold]{name + ':':10}[/]{escape(told)}", highlight=False, soft_wrap=True)
+    for trouble in status.troubles:
+        console.print(f"[bold red]{escape(trouble)}[/]", highlight=False, soft_wrap=True)
     _print_exposures(status, console)
+    _print_refusals(status, console)
     _print_changes(status, console)
 
 
@@ -128,6 +132,18 @@ def _print_exposures(status: StatusReport, console: Console) -> None:
             "-" if found.latency is None else f"{found.latency:.1f}",
         )
     console.print(table)
+
+
+def _print_refusals(status: StatusReport, console: Console) -> None:
+    if not status.refusals:
+        return
+    console.print("[bold]Last refused files, UTC[/]")
+    for file in status.refusals[:_REFUSALS_SHOWN]:
+        when = datetime.datetime.fromtimestamp(file.time, datetime.UTC)
+        told = f"{printable(file.path)}: {file.reason}"
+        console.print(f"  {when:%H:%M:%S}  {escape(told)}", highlight=False, soft_wrap=True)
+    if (more := status.refused - min(len(status.refusals), _REFUSALS_SHOWN)) > 0:
+        console.print(f"  and {more} more: the ledger has each.", highlight=False)
 
 
 def _print_changes(status: StatusReport, console: Console) -> None:

@@ -14,12 +14,13 @@ import click
 from .. import __version__
 from .._phases import arm
 from .._startup import fork_server_from_here, start_fork_server, uncollected, worker_environment
-from ..model import InputError
+from ..model import InputError, is_full
 
 _COMMANDS = {
     "run": "._run",
     "run-graph": "._run_graph",
     "control": "._control",
+    "status": "._control",
     "catchup": "._control",
     "init-repo": "._repository",
     "ingest-raws": "._repository",
@@ -86,6 +87,10 @@ class _Lazy(click.Group):
         except InputError as err:
             raise click.UsageError(str(err)) from None
         except (PermissionError, NotADirectoryError, IsADirectoryError) as err:
+            raise click.ClickException(f"{err.filename}: {err.strerror}") from err
+        except OSError as err:
+            if not is_full(err):
+                raise
             raise click.ClickException(f"{err.filename}: {err.strerror}") from err
 
 

@@ -21,7 +21,7 @@ from rich.console import Console
 from rich.live import Live
 from rich.logging import RichHandler
 
-from ..arrival import DirectoryWatch
+from ..arrival import DirectoryWatch, Quarantine
 from ..ingest import check_instruments
 from ..model import InputError, Policy, Report, SiteFile, check_output, load_rapid_file, load_site_file
 from ..plan import PipelineSource, is_away, load_pipeline, notice_lost_servers
@@ -84,6 +84,11 @@ _NOT_REGISTERED = 3
     help="Take the raws of the repository that this butler expression selects, and stop when all have ended.",
 )
 @click.option("--polling", is_flag=True, default=None, help="Watch by polling (NFS).")
+@click.option(
+    "--quarantine",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Move refused files there, each with its reason beside it.  [default: they stay]",
+)
 @click.option(
     "--transfer",
     type=click.Choice(["direct", "copy", "move", "link", "hardlink", "symlink"]),
@@ -160,7 +165,10 @@ def run(pipeline: str, site: Path | None, log_level: str, **options: Any) -> Non
     rapid = load_rapid_file(source.path)
     for choice in rapid.pipelines:
         load_pipeline(PipelineSource(source.path.parent / choice.pipeline, source.labels))
-    DirectoryWatch(_folders(_watched(options, facts)), lambda _: None).check()
+    watch = _folders(_watched(options, facts))
+    DirectoryWatch(watch, lambda _: None).check()
+    if (quarantine := options["quarantine"] or facts.quarantine) is not None:
+        Quarantine.check(quarantine, watch)
     policy = told_policy(rapid, facts, options)
     settings, simulation, landing = _settings(source, facts, policy, options | {"site": site})
     feeder = None if simulation is None else _simulator(simulation, landing, options["manifest"])
@@ -193,6 +201,8 @@ def run(pipeline: str, site: Path | None, log_level: str, **options: Any) -> Non
 def _keep_report(settings: RunSettings) -> None:
     """Keep the report of what was done before new code is loaded beside that of what follows."""
     report = settings.work_dir / "report.json"
+    if not report.exists():  # it could not be written
+        return
     report.replace(report.with_name(f"report-{time.strftime('%Y%m%dT%H%M%S', time.gmtime())}.json"))
 
 
@@ -280,6 +290,8 @@ def _settings(
         since=options["since"],
         data_query=options["data_query"] or "",
         polling=site.polling if options["polling"] is None else options["polling"],
+        link_targets=site.link_targets,
+        quarantine=options["quarantine"] or site.quarantine,
         transfer=options["transfer"] or site.transfer,
         workers=options["workers"] or site.workers.count or os.cpu_count() or 1,
         network=site.workers,

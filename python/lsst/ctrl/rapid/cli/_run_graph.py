@@ -18,6 +18,7 @@ from lsst.pipe.base.quantum_reports import ExecutionStatus, Report
 
 from ..engine import RapidGraphExecutor, describe_quantum
 from ..model import InputError
+from ..monitor import whole_file
 from ..plan import register_run
 from ._main import start_logging
 from ._options import log_level
@@ -87,7 +88,8 @@ def run_graph(
         finally:
             if summary is not None:
                 report = executor.getReport()
-                summary.write_text(report.model_dump_json(exclude_none=True, indent=2))
+                with whole_file(summary) as temporary:
+                    temporary.write_text(report.model_dump_json(exclude_none=True, indent=2))
     click.echo(f"All {len(found)} quanta are done, in RUN {found.header.output_run} of {repo}.")
 
 

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from ..model import Policy, Shard
 from ._choice import Choice
 from ._day import DayBefore, DayProgress
-from ._decisions import Backlog, Decision, Give, Selected
+from ._decisions import Backlog, Decision, Give, Hold, Selected
 from ._dispatcher import Dispatcher
 from ._exposure import Gathering
 from ._gates import Gates
@@ -74,7 +74,7 @@ class Conductor:
         self._gates = Gates(known, self._dispatcher)
         self._draining = False
         self._paused = False
-        self._held = False
+        self._held: set[Hold] = set()
 
     # What is wanted
 
@@ -99,6 +99,14 @@ class Conductor:
     def resume(self) -> None:
         """Dispatch again."""
         self._paused = False
+
+    def hold(self, why: Hold) -> None:
+        """Dispatch nothing until `release`, whatever a person says."""
+        self._held.add(why)
+
+    def release(self, why: Hold) -> None:
+        """End what `hold` began, unless there is another reason."""
+        self._held.discard(why)
 
     def drain(self) -> None:
         """Dispatch nothing more; what runs may end."""
@@ -322,6 +330,11 @@ class Conductor:
         """Time has passed; returns the gathers that this made ready."""
         return self._gates.pass_time(now)
 
+    def clock_set(self, seconds: float) -> None:
+        """The clock was set by so many seconds: gates wait as long as they would have."""
+        for found in self._known.active.values():
+            found.shift(seconds)
+
     def close_gates(self, now: float) -> Sequence[Shard]:
         """No more raws will come: open gathers run with what is there, and the backlog is worked off.
 
@@ -336,14 +349,6 @@ class Conductor:
             found.close(now)
             ready += self._gates.advance(found, now)
         return ready
-
-    def hold(self) -> None:
-        """Dispatch nothing until `let_go`, whatever a person says: what ends could not be kept."""
-        self._held = True
-
-    def let_go(self) -> None:
-        """End what `hold` began."""
-        self._held = False
 
     def forget(self, instrument: str, exposure: int) -> Sequence[int] | None:
         """Forget an exposure, with those of its group: what became of it is in the registry.

@@ -215,6 +215,10 @@ class DayProgress(Progress):
         self._is_over = self._is_over or now >= self._over_at
 
     @override
+    def shift(self, seconds: float) -> None:
+        """A day ends when it ends, whatever the clock was before."""
+
+    @override
     def close(self, now: float) -> None:
         # A day of which this run has done nothing goes on without it.
         self._is_over = self._is_over or bool(self._open or self._fresh or self._passes)

@@ -2,13 +2,32 @@
 
 from __future__ import annotations
 
-__all__ = ("Backlog", "Decision", "Dispatch", "Drop", "Give", "Replace", "Selected", "Withdraw", "Yield")
+__all__ = (
+    "Backlog",
+    "Decision",
+    "Dispatch",
+    "Drop",
+    "Give",
+    "Hold",
+    "Replace",
+    "Selected",
+    "Withdraw",
+    "Yield",
+)
 
 import dataclasses
+import enum
 from collections.abc import Mapping
 from types import MappingProxyType
 
 from ..model import Shard
+
+
+class Hold(enum.Enum):
+    """Why nothing is dispatched, although shards wait and workers are free."""
+
+    SPOOL_FULL = "what ends could not be kept until the registry is back"
+    DISK_FULL = "nothing could be written"
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

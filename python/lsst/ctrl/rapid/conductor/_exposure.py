@@ -190,6 +190,12 @@ class ExposureProgress(Progress):
         self._overdue = self._overdue or now >= self.deadline
         self._timed_out = self._timed_out or self._is_timed_out(now)
 
+    def shift(self, seconds: float) -> None:
+        """The clock was set by so many seconds: what is due moves with it."""
+        self.deadline += seconds
+        if self.first_ended is not None:
+            self.first_ended += seconds
+
     def close(self, now: float) -> None:
         """No more raws will come."""
         self.deadline = min(self.deadline, now)

@@ -62,6 +62,10 @@ class GroupProgress(Progress):
         """Note what has become due, so that it is not due again."""
         self._overdue = self._overdue or now >= self._deadline
 
+    def shift(self, seconds: float) -> None:
+        """The clock was set by so many seconds: what is due moves with it."""
+        self._deadline += seconds
+
     def close(self, now: float) -> None:
         """No more raws will come."""
         self._deadline = min(self._deadline, now)

@@ -137,6 +137,10 @@ class Progress(abc.ABC):
         """Note what has become due, so that it is not due again."""
 
     @abc.abstractmethod
+    def shift(self, seconds: float) -> None:
+        """The clock was set by so many seconds: what is due moves with it."""
+
+    @abc.abstractmethod
     def close(self, now: float) -> None:
         """No more raws will come."""
 

@@ -18,7 +18,7 @@ from collections.abc import Mapping
 
 import pydantic
 
-from ..model import Model
+from ..model import Model, RefusedFile
 from ._messages import LiveSettings
 
 
@@ -111,6 +111,10 @@ class StatusReport(Model):
     """Number of shards by the reason why they were shed."""
     refused: int = 0
     """Files."""
+    refusals: tuple[RefusedFile, ...] = ()
+    """The latest of them, newest first; the ledger has all."""
+    troubles: tuple[str, ...] = ()
+    """What goes wrong now and needs somebody, a line each."""
     workers: WorkersLine
     overhead_ms: float | None = None
     changes: tuple[Change, ...] = ()

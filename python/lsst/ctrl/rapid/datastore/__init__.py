@@ -3,5 +3,6 @@
 from ._files import *
 from ._names import *
 from ._open import *
+from ._room import *
 from ._scratch import *
 from ._writer import *

@@ -26,6 +26,8 @@ from lsst.daf.butler.registry import ConflictingDefinitionError
 from lsst.resources import ResourcePath
 from lsst.utils.introspection import get_full_type_name
 
+from ._room import storage_error
+
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class _Way:
@@ -80,8 +82,10 @@ class LocalWriter:
 
         Raises
         ------
+        StorageError
+            If nothing can be written there now.
         RuntimeError
-            If the object could not be serialised; what was written of it is removed.
+            If the object could not be serialised.  What was written of it is removed in both cases.
         lsst.daf.butler.registry.ConflictingDefinitionError
             If the datastore knows the dataset already: nothing is written.
         """
@@ -104,6 +108,8 @@ class LocalWriter:
         try:
             size = _write(formatter, formatter.add_provenance(obj, provenance=provenance), location)
         except Exception as err:
+            if (fault := storage_error(err, location.uri.ospath)) is not None:
+                raise fault from err
             raise RuntimeError(
                 f"Failed to serialize dataset {ref} of type {get_full_type_name(obj)} "
                 f"using formatter {formatter.name()}."
@@ -155,7 +161,7 @@ def _write(formatter: FormatterV2, obj: Any, location: Location) -> int:
         size = os.stat(temporary).st_size
         os.replace(temporary, path)
     except BaseException:
-        with contextlib.suppress(FileNotFoundError):
+        with contextlib.suppress(OSError):  # the first error counts
             os.remove(temporary)
         raise
     return size

@@ -15,9 +15,11 @@ from lsst.pipe.base.single_quantum_executor import SingleQuantumExecutor
 from lsst.utils.introspection import get_full_type_name
 
 from .._phases import Phase, reached
+from ..datastore import StorageError
 from ..model import QuantumTimes
 from ..plan import PlannedQuantum
 from ._butler import ShardButler
+from ._messages import StorageFault
 from ._refs import all_refs
 
 _FAILED = 1
@@ -38,12 +40,15 @@ class Executed:
         The first failure, or ``""``.
     yielded
         Whether quanta are left because it was asked to stop.
+    storage
+        Why nothing can be written, if that ended it; what is left was not run.
     """
 
     times: tuple[QuantumTimes, ...]
     reports: tuple[QuantumReport, ...]
     reason: str
     yielded: bool
+    storage: StorageFault | None = None
 
 
 def execute_quanta(
@@ -102,6 +107,9 @@ def execute_quanta(
             blocked |= outputs
             reason = reason or f"{quantum.node.label}: {explain(err)}"
             reports.append(_failure(quantum, _truth(err)))
+            if (fault := _storage_fault(err)) is not None:
+                reason = f"{quantum.node.label}: {fault.reason}"
+                return Executed(tuple(times), tuple(reports), reason, yielded=False, storage=fault)
         else:
             reports.append(_report(quantum, ExecutionStatus.SUCCESS, exit_code=0))
         times.append(QuantumTimes(label=quantum.node.label, start=start, end=time.time()))
@@ -116,6 +124,18 @@ def explain(err: BaseException) -> str:
     """Return why a quantum failed, in one line of log."""
     err = _truth(err)
     return f"{type(err).__name__}: {err}"
+
+
+def _storage_fault(err: BaseException) -> StorageFault | None:
+    """Return why nothing can be written, if that is what led to an error."""
+    current: BaseException | None = err
+    seen: set[int] = set()
+    while current is not None and id(current) not in seen:
+        if isinstance(current, StorageError):
+            return StorageFault(reason=current.reason, folder=current.folder)
+        seen.add(id(current))
+        current = current.__cause__ or current.__context__
+    return None
 
 
 def _truth(err: BaseException) -> BaseException:

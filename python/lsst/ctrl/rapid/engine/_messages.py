@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ("NO_QUANTA", "RawMessage", "ShardRequest", "ShardResponse", "WarmUp")
+__all__ = ("NO_QUANTA", "RawMessage", "ShardRequest", "ShardResponse", "StorageFault", "WarmUp")
 
 from collections.abc import Mapping
 
@@ -26,6 +26,14 @@ class RawMessage(Model):
     formatter: str
 
 
+class StorageFault(Model):
+    """Nothing could be written, which is no fault of the shard that wanted to."""
+
+    reason: str
+    """What the operating system says, and the path."""
+    folder: str
+
+
 class ShardResponse(Model):
     """How a shard ended on its worker.
 
@@ -38,6 +46,8 @@ class ShardResponse(Model):
     yielded
         Whether it was asked to stop and quanta are left: not an end.  A request that has this response as its
         ``before`` runs the rest, on any worker.
+    storage
+        Why nothing could be written, if that ended it: then it may be run again from its beginning.
     planned_by
         Who made the quanta, if the worker did.
     planned
@@ -57,6 +67,7 @@ class ShardResponse(Model):
     ok: bool
     reason: str = ""
     yielded: bool = False
+    storage: StorageFault | None = None
     planned_by: PlannedBy | None = None
     planned: str = ""
     started: float

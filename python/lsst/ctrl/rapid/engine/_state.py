@@ -284,6 +284,7 @@ class WorkerState:
             ok=not reason,
             reason=reason,
             yielded=executed.yielded,
+            storage=executed.storage,
             started=before.started,
             finished=time.time(),
             quanta=(*before.quanta, *executed.times),

@@ -2,5 +2,6 @@
 
 from ._door import *
 from ._ingest import *
+from ._places import *
 from ._registered import *
 from ._repository import *

@@ -190,6 +190,16 @@ class Ingestor:
             repository has not, or in contradiction to another raw of its exposure.
         """
         try:
+            return self._read(arrival)
+        except RefusedError:
+            raise
+        except (ArithmeticError, LookupError, TypeError, ValueError) as err:
+            # A header can have more that cannot be than anybody has thought of.
+            self._forget(arrival.path)
+            raise RefusedError(f"its header cannot be understood: {type(err).__name__}: {err}") from err
+
+    def _read(self, arrival: Arrival) -> RawReady:
+        try:
             if self._door is not None:
                 self._door.check(arrival.path)
             header = read_primary_header(arrival.path)
@@ -241,6 +251,13 @@ class Ingestor:
             formatter=formatter,
             content=content,
         )
+
+    def _forget(self, path: Path) -> None:
+        """Forget what a file told of its exposure, if it was the first: others are not measured by it."""
+        newest = next(reversed(self._exposures), None)
+        if newest is not None and self._exposures[newest].path == path:
+            del self._exposures[newest]
+            self._visits.pop(newest, None)
 
     def _exposure(
         self, instrument: str, exposure: int, header: Mapping[str, HeaderValue], path: Path

@@ -93,6 +93,10 @@ class SiteFile(InputModel):
     """Folders where raws land; ``butler`` is the repository, into which somebody else ingests them."""
     polling: bool = False
     """Watch by polling: for file systems (NFS) that do not announce changes."""
+    link_targets: tuple[Path, ...] = ()
+    """Folders beside the watched ones into which symbolic links in these may lead."""
+    quarantine: Path | None = None
+    """Folder to which refused files are moved; if `None` they stay where they are."""
     transfer: TransferMode = "direct"
     """How raws enter the repository: registered in place, or transferred into it."""
     workers: WorkersSpec = WorkersSpec()

@@ -13,10 +13,13 @@ __all__ = (
     "Summary",
 )
 
-from typing import Literal
+import time
+from pathlib import Path
+from typing import Literal, Self
 
 from ._base import Model
-from ._shard import Outcome, PlannedBy
+from ._printable import path_text, printable
+from ._shard import FileVersion, Outcome, PlannedBy
 from ._times import Times
 
 
@@ -66,8 +69,34 @@ class RefusedFile(Model):
     """A file that is not a raw that we handle."""
 
     path: str
+    r"""Bytes of it that are not UTF-8 are written as ``\xff``."""
     reason: str
     time: float
+    """UNIX seconds."""
+    size: int | None = None
+    """Bytes, where it could be looked at."""
+    modified_ns: int | None = None
+    """Modification time, UNIX nanoseconds."""
+
+    @classmethod
+    def of(cls, path: Path, reason: str, version: FileVersion | None = None) -> Self:
+        """Return a line for a file, refused now."""
+        size, modified = (None, None) if version is None else (version.size, version.modified_ns)
+        return cls(
+            path=path_text(path),
+            reason=printable(reason),
+            time=time.time(),
+            size=size,
+            modified_ns=modified,
+        )
+
+    def is_same(self, other: RefusedFile) -> bool:
+        """Tell whether it is the same version of a file, refused for the same reason."""
+        return (
+            self.size is not None
+            and (self.path, self.reason, self.size, self.modified_ns)
+            == (other.path, other.reason, other.size, other.modified_ns)
+        )  # fmt: skip
 
 
 class RemovedGather(Model):

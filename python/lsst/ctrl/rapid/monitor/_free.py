@@ -13,14 +13,16 @@ class FreeWorkerClock:
     def __init__(self) -> None:
         self._begins = [float("-inf")]
         self._ends: list[float] = []
+        self._latest = float("-inf")
 
     def update(self, free: int, now: float) -> None:
-        """Tell how many workers are free now; times must not go back."""
+        """Tell how many workers are free now; a clock that was set back stands still until it catches up."""
+        now = self._latest = max(now, self._latest)
         none_free = len(self._begins) > len(self._ends)
         if free == 0 and not none_free:
             self._begins.append(now)
         elif free > 0 and none_free:
-            self._ends.append(max(now, self._begins[-1]))
+            self._ends.append(now)
 
     def none_free(self, begin: float, end: float) -> float:
         """Return for how many seconds between two times no worker was free."""

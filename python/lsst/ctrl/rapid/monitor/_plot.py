@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ..model import Outcome, Report
+from ._files import whole_file
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -55,8 +56,8 @@ def plot_latency(report: Report, path: Path) -> None:
         f"{report.pipeline}: {report.summary.exposures} exposure(s), "
         + ", ".join(f"{n} {outcome}" for outcome, n in report.summary.shards.items())
     )
-    path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path, dpi=110)
+    with whole_file(path) as temporary:
+        figure.savefig(temporary, dpi=110)
 
 
 def _draw_timeline(axes: Axes, report: Report) -> None:

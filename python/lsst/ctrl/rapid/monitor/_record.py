@@ -23,6 +23,7 @@ from ..model import (
     Summary,
     Times,
 )
+from ._files import whole_file
 from ._free import FreeWorkerClock
 from ._shelf import ShardShelf
 
@@ -168,10 +169,8 @@ class RunRecord:
 
 def write_report(report: Report, path: Path) -> None:
     """Write a report; a reader sees the old file or the new one, never a part."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.tmp")
-    temporary.write_text(report.model_dump_json(indent=1))
-    temporary.replace(path)
+    with whole_file(path) as temporary:
+        temporary.write_text(report.model_dump_json(indent=1))
 
 
 def _percentiles(values: Iterable[float]) -> Percentiles:

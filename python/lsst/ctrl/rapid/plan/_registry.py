@@ -11,6 +11,8 @@ import sqlalchemy.exc
 
 from lsst.daf.butler import Butler, CollectionType
 
+from ..model import is_full
+
 _READ_ONLY = "25006"
 """PostgreSQL: the server is a standby, or becomes one."""
 
@@ -30,6 +32,8 @@ def is_away(err: BaseException) -> bool:
     A connection that is cut while it waits for an answer is told by the plain class of database errors; what
     is done with it afterwards, by errors of their own, which have that one as cause or context.
     """
+    if is_full(err):  # the place where it writes, which is no fault of what was to be written
+        return True
     if isinstance(err, sqlalchemy.exc.PendingRollbackError | sqlalchemy.exc.ResourceClosedError):
         before = err.__cause__ or err.__context__
         return before is None or is_away(before)

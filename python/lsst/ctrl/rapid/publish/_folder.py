@@ -9,6 +9,7 @@ import shutil
 from pathlib import Path
 
 from ..model import Shard
+from ..monitor import whole_file
 
 
 class FolderPublisher:
@@ -35,15 +36,18 @@ class FolderPublisher:
         path
             The copy, named ``instrument_exposure[_detector]_dataset_type`` with the source's suffix; where it
             is of a day, that is in place of the exposure.
+
+        Raises
+        ------
+        OSError
+            If it cannot be copied; nothing is left of it.
         """
         detector = "" if shard.detector is None else f"_det{shard.detector:03d}"
         of = shard.exposure if shard.day_obs is None else shard.day_obs
         name = f"{shard.instrument}_{of}{detector}_{dataset_type}{source.suffix}"
         path = self.folder / str(day_obs) / _plain(dataset_type) / _plain(name)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = path.with_name(f".{path.name}.tmp")
-        shutil.copyfile(source, temporary)
-        temporary.replace(path)
+        with whole_file(path) as temporary:
+            shutil.copyfile(source, temporary)
         return path
 
 

@@ -144,6 +144,12 @@ class ShardCalls:
         if request is not None and request.before is not None:
             self._to_go_on[shard] = request
 
+    def begin_anew(self, shard: Shard) -> None:
+        """A shard is to be run again from its beginning: nothing of what it did counts."""
+        self._free(shard)
+        self._planned.pop(shard, None)
+        self._requests.pop(shard, None)
+
     def forget(self, shard: Shard) -> None:
         """A shard has ended."""
         self._free(shard)

@@ -217,6 +217,8 @@ class ExecutorControl:
             ended={} if flow is None else {str(o): n for o, n in flow.tally.outcomes.items()},
             shed={} if flow is None else dict(flow.tally.shed),
             refused=status.refused,
+            refusals=() if self._parts is None else self._parts.refusals.latest,
+            troubles=() if self._parts is None else self._parts.troubles,
             workers=self._workers(status),
             overhead_ms=status.overhead_ms,
         )

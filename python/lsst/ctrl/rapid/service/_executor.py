@@ -19,11 +19,12 @@ from ..arrival import FoundRaws
 from ..commit import Committed, Committer, OutputTakenError, RegistryState, take_output
 from ..control import LiveSettings
 from ..engine import WorkerPool
-from ..ingest import Ingestor, RegisteredRaw
+from ..ingest import RegisteredRaw
 from ..model import Arrival, InputError, Report
 from ..monitor import write_report
 from ..plan import is_away
 from ._calls import ShardCalls
+from ._clock import ClockWatch
 from ._compiled import CompiledRun, compile_run
 from ._control import ExecutorControl, taking_orders
 from ._days import read_days
@@ -37,7 +38,7 @@ from ._planning import HeadPlanner
 from ._settings import RunSettings
 from ._sources import Sources, select_raws
 from ._status import Status
-from ._wiring import make_parts, own_records, worker_setup
+from ._wiring import make_ingestor, make_parts, worker_setup
 
 _LOG = logging.getLogger(__name__)
 
@@ -161,8 +162,7 @@ class Executor:
             self._flow = ShardFlow(parts, ShardCalls(parts, pool), self._spawn)
             self._keeping = Keeping(parts, committer)
             self._flow.publish_drained(committer.drained)
-            ingestor = Ingestor(compiled.raw, own_records(compiled))
-            self._intake = Intake(parts, self._flow, ingestor, reading, registry)
+            self._intake = Intake(parts, self._flow, make_ingestor(settings, compiled), reading, registry)
             self._phase = self._phase if self._stopping else _WARMING
             await opening
             await pool.warm()
@@ -175,6 +175,8 @@ class Executor:
             self._spawn(self._tick())
             self._spawn(self._refresh_calibrations())
             self._spawn(keep_output(self._lock, self._broke))
+            self._spawn(parts.refusals.look_after())
+            self._spawn(parts.storage.look_after(self._flow.act))
             if self._feeder is not None:
                 self._spawn(self._feeding.feed(self._feeder, self._all_warm, sources), _FEED)
             if selection is not None:
@@ -185,6 +187,7 @@ class Executor:
             await asyncio.to_thread(sources.stop)
             await asyncio.to_thread(committer.close)
             parts.record.unregistered = committer.left[1]
+            await asyncio.to_thread(parts.refusals.close)
             await asyncio.sleep(0)  # let what the committer said last be taken in
             await asyncio.gather(*(task for task in self._tasks if task.get_name() == PUBLISH))
             for task in self._tasks:
@@ -254,7 +257,7 @@ class Executor:
             waiting=0 if parts is None else parts.conductor.ready,
             uncommitted=0 if parts is None else parts.outbox.pending,
             registry=RegistryState() if parts is None else parts.outbox.registry,
-            refused=0 if parts is None else self._intake.refused,
+            refused=0 if parts is None else parts.refusals.count,
             shed=0 if parts is None else parts.record.shed,
             backlog=None if parts is None else parts.conductor.backlog,
             overhead_ms=None if parts is None else self._flow.overhead_ms,
@@ -363,9 +366,12 @@ class Executor:
 
     async def _tick(self) -> None:
         assert self._parts is not None, "Time passes after the parts are made."
+        clock = ClockWatch()
         while True:
             await asyncio.sleep(_TICK_SECONDS)
             now = time.time()
+            if step := clock.step():
+                self._parts.conductor.clock_set(step)
             self._feeding.look(self._parts.conductor.ready + self._arrivals.qsize())
             self._flow.proceed(self._parts.conductor.tick(now), now)
             if self._keeping.look(now):
@@ -497,7 +503,9 @@ class Executor:
         report = parts.record.report(
             ended=time.time(), interrupted=self._stopping and self._following is None
         )
-        write_report(report, self._settings.work_dir / "report.json")
-        if self._settings.report is not None:
-            write_report(report, self._settings.report)
+        for path in filter(None, (self._settings.work_dir / "report.json", self._settings.report)):
+            try:
+                write_report(report, path)
+            except OSError as err:
+                _LOG.error("The report cannot be written: %s: %s.", path, err.strerror or err)
         return report

@@ -116,9 +116,9 @@ class ShardFlow:
                     self._times.pop(decision.shard, None)
                 case Yield():
                     self._calls.ask_to_yield(decision)
-        # What waits because of a pause does not wait because of us.
+        # What waits because of a pause, or of a full disk, does not wait because of us.
         paused = self._parts.conductor.paused
-        free = 0 if paused else self._parts.conductor.free_workers
+        free = 0 if paused or self._parts.storage.trouble else self._parts.conductor.free_workers
         self._parts.record.clock.update(free, time.time())
         if paused or self._parts.conductor.idle:
             self._parts.outbox.flush()
@@ -174,7 +174,11 @@ class ShardFlow:
             return
         except (CalibrationError, LookupError) as err:
             response = ShardResponse(ok=False, reason=str(err), started=now, finished=time.time())
-        if response.yielded:
+        if response.storage is not None and parts.storage.failed(shard, response.storage):
+            self._calls.begin_anew(shard)
+            parts.conductor.yielded(shard)
+            self.act()
+        elif response.yielded:
             self._yielded(dispatch, response)
         else:
             self._took(dispatch, response)
@@ -225,6 +229,8 @@ class ShardFlow:
         self._times[shard] = times
         if shard.day_obs is None:
             parts.requests.products.add(shard, response.outputs, response.datastore_records)
+        if response.storage is None:
+            parts.storage.wrote(shard)
         outcome = Outcome.DONE if response.ok else Outcome.FAILED
         self._end(shard, outcome, response.reason, dispatch.attempt, dispatch.worker, response)
         if (overhead := parts.record.overhead(times)) is not None and shard.detector is not None:
@@ -342,7 +348,7 @@ class ShardFlow:
         if committed.error:
             _LOG.error("%s could not be registered: %s", item.path, committed.error)
             reason = f"it could not be registered: {committed.error}"
-            parts.record.refused(parts.ledger.refuse(item.path, reason))
+            parts.refusals.refuse(item.path, reason)
         now = time.time()
         self.proceed(
             parts.conductor.raw_committed(

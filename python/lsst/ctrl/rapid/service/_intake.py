@@ -7,6 +7,7 @@ __all__ = ("Intake",)
 import asyncio
 import logging
 import time
+from collections import OrderedDict
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -28,6 +29,9 @@ from ._parts import Parts
 _LOG = logging.getLogger(__name__)
 
 _AWAY_SECONDS = 5.0
+
+_TAKEN_KEPT = 10_000
+"""Files that are remembered as taken: more than the committer can be behind."""
 
 
 class Intake:
@@ -63,8 +67,8 @@ class Intake:
         self._ingestor = ingestor
         self._reading = reading
         self._registry = registry
-        self.refused = 0
         self._reduced = False
+        self._taken: OrderedDict[Path, None] = OrderedDict()
         self._taking: set[asyncio.Task[None]] = set()
         self._away = asyncio.Event()
         self._asking = asyncio.Lock()
@@ -95,10 +99,10 @@ class Intake:
         try:
             await self._ready(await loop.run_in_executor(self._reading, self._ingestor.read, arrival))
         except RefusedError as err:
-            self._refuse(arrival.path, str(err))
+            self._refuse_arrival(arrival, err.reason)
         except Exception as err:  # noqa: BLE001 -- one file's fault must not end the run
-            _LOG.exception("%s could not be read.", arrival.path)
-            self._refuse(arrival.path, f"it could not be read: {type(err).__name__}: {err}")
+            _LOG.debug("An arrival could not be taken in.", exc_info=err)
+            self._refuse_arrival(arrival, f"it could not be read: {type(err).__name__}: {err}")
 
     async def _take_registered(self, raw: RegisteredRaw) -> None:
         try:
@@ -112,23 +116,36 @@ class Intake:
         """Refuse registered raws of which the registry does not tell what is needed."""
         detectors = ", ".join(map(str, sorted(found.detectors)))
         what = f"{found.instrument} exposure {found.exposure} detector(s) {detectors}"
-        self._refuse(Path(what), f"what is registered of it cannot be read: {reason}")
+        self._parts.refusals.refuse(Path(what), f"what is registered of it cannot be read: {reason}")
 
-    def _refuse(self, path: Path, reason: str) -> None:
-        _LOG.error("%s is refused: %s", path, reason)
-        self.refused += 1
-        self._parts.record.refused(self._parts.ledger.refuse(path, reason))
+    def _refuse_arrival(self, arrival: Arrival, reason: str) -> None:
+        refusals = self._parts.refusals
+        if arrival.path in self._taken:
+            told = f"it was changed after it had been taken, and is no raw now: {reason}"
+            refusals.refuse(arrival.path, told, arrival.version)
+        else:
+            refusals.refuse_file(arrival, reason)
+
+    def _note_taken(self, raw: Raw) -> None:
+        """Remember that a file is needed where it is: it is registered, or will be."""
+        if isinstance(raw, RawReady):
+            self._taken[raw.arrival.path] = None
+            while len(self._taken) > _TAKEN_KEPT:
+                self._taken.popitem(last=False)
 
     async def _ready(self, raw: Raw) -> None:
         parts = self._parts
         if isinstance(raw, RawReady) and raw.instrument not in parts.compiled.expected:
-            self._refuse(raw.arrival.path, f"this run takes no raws of {raw.instrument}")
+            # It may be another executor's.
+            reason = f"this run takes no raws of {raw.instrument}"
+            parts.refusals.refuse(raw.arrival.path, reason, raw.arrival.version)
             return
         before = parts.requests.add(raw)
         pipeline = parts.compiled.choose(raw)
         if before is not None and not self._is_wanted_after_all(raw, pipeline):
             self._came_before(raw, before)
             return
+        self._note_taken(raw)
         item = self._item(raw)
         if pipeline is None:
             await self._shed(
@@ -220,9 +237,13 @@ class Intake:
         """Refuse a second file of a raw; what the registry has is the same raw, whichever was first."""
         match raw, before:
             case RawReady(), RawReady() if raw.arrival.path != before.arrival.path:
-                self._refuse(
-                    raw.arrival.path, f"it is the same raw as {before.arrival.path}, which came before"
+                other = "" if raw.content == before.content else " with other content; the first counts"
+                self._refuse_arrival(
+                    raw.arrival, f"it is the same raw as {before.arrival.path}, which came before{other}"
                 )
+            case RawReady(), RawReady() if raw.content != before.content:
+                reason = "its content was changed after it had been taken; what was read first counts"
+                self._parts.refusals.refuse(raw.arrival.path, reason, raw.arrival.version)
             case _:
                 _LOG.debug("%s came before.", raw.ref)
 

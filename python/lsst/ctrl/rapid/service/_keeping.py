@@ -9,6 +9,7 @@ import logging
 from collections.abc import Callable
 
 from ..commit import Committed, Committer, OutputLock, OutputTakenError, Spool, SpoolForm
+from ..conductor import Hold
 from ..model import observing_day
 from ..plan import is_away
 from ._compiled import CompiledRun
@@ -78,10 +79,10 @@ class Keeping:
         if full == (not self._room.is_set()):
             return False
         if full:
-            self._parts.conductor.hold()
+            self._parts.conductor.hold(Hold.SPOOL_FULL)
             self._room.clear()
         else:
-            self._parts.conductor.let_go()
+            self._parts.conductor.release(Hold.SPOOL_FULL)
             self._room.set()
         return not full
 

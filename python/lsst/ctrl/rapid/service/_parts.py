@@ -16,9 +16,11 @@ from ._ended import EndedBefore
 from ._live_policy import LivePolicy
 from ._outbox import Outbox
 from ._planning import HeadPlanner
+from ._refusals import Refusals
 from ._requests import Requests
 from ._scratch import Scratch
 from ._settings import RunSettings
+from ._storage import Storage
 
 
 @dataclasses.dataclass(frozen=True)
@@ -33,8 +35,15 @@ class Parts:
     record: RunRecord
     board: Board
     ledger: Ledger
+    refusals: Refusals
     publisher: FolderPublisher
     outbox: Outbox
     ended_before: EndedBefore
     planner: HeadPlanner
     scratch: Scratch
+    storage: Storage
+
+    @property
+    def troubles(self) -> tuple[str, ...]:
+        """What goes wrong now and needs somebody, a line each."""
+        return tuple(filter(None, [self.storage.trouble, self.refusals.trouble]))

@@ -31,6 +31,10 @@ class RunSettings(Model):
     data_query: str = ""
     """Butler expression that selects registered raws: the run takes these and no others, and then ends."""
     polling: bool = False
+    link_targets: tuple[Path, ...] = ()
+    """Folders beside the watched ones into which symbolic links may lead."""
+    quarantine: Path | None = None
+    """Folder to which refused files are moved; `None`: they stay."""
     transfer: TransferMode = "direct"
     workers: int = pydantic.Field(default=1, ge=1)
     network: WorkersSpec = WorkersSpec()

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-__all__ = ("make_parts", "own_records", "registrar_maker", "worker_setup")
+__all__ = ("make_ingestor", "make_parts", "own_records", "registrar_maker", "worker_setup")
 
 from collections.abc import Callable
 
 from .. import __version__
+from ..arrival import Quarantine
 from ..commit import Committer, Ledger, Registrar
 from ..conductor import Conductor, Gathering, PatternChoice, StepRule, pairs
 from ..engine import WorkerSetup
+from ..ingest import Door, Ingestor, RegisteredPlaces
 from ..monitor import RunFacts, RunRecord
 from ..plan import Planner, RecordStore, Step, record_to_json
 from ..publish import FolderPublisher
@@ -20,9 +22,11 @@ from ._live_policy import LivePolicy
 from ._outbox import Outbox
 from ._parts import Parts
 from ._planning import HeadPlanner
+from ._refusals import Refusals
 from ._requests import Requests
 from ._scratch import Scratch
 from ._settings import RunSettings
+from ._storage import Storage
 
 
 def make_parts(
@@ -60,17 +64,20 @@ def make_parts(
         workers=settings.workers,
         started=started,
     )
+    record = RunRecord(facts, settings.work_dir)
+    ledger = Ledger(settings.work_dir / "ledger.jsonl")
     return Parts(
         settings=settings,
         compiled=compiled,
         requests=Requests(compiled, settings.output, conductor.forget, ended.forgotten),
         conductor=conductor,
         policy=LivePolicy(compiled, conductor),
-        record=RunRecord(facts, settings.work_dir),
+        record=record,
         board=Board(
             {(p.name, step.label): step.after for p in compiled.pipelines.values() for step in p.steps}
         ),
-        ledger=Ledger(settings.work_dir / "ledger.jsonl"),
+        ledger=ledger,
+        refusals=Refusals(ledger, record, _make_quarantine(settings)),
         publisher=FolderPublisher(settings.work_dir / "published"),
         outbox=Outbox(committer),
         ended_before=ended,
@@ -78,7 +85,20 @@ def make_parts(
         scratch=Scratch(
             compiled.scratch, compiled.pipelines.values(), compiled.scratch_folder(settings.output)
         ),
+        storage=Storage(conductor),
     )
+
+
+def make_ingestor(settings: RunSettings, compiled: CompiledRun) -> Ingestor:
+    """Return what reads the files that come."""
+    door = Door(settings.watch, settings.link_targets, in_place=settings.transfer == "direct")
+    return Ingestor(compiled.raw, own_records(compiled), door)
+
+
+def _make_quarantine(settings: RunSettings) -> Quarantine | None:
+    if settings.quarantine is None:
+        return None
+    return Quarantine(settings.quarantine, RegisteredPlaces(settings.repository).has)
 
 
 def registrar_maker(
