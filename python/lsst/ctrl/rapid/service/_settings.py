@@ -44,6 +44,10 @@ class RunSettings(Model):
     gather_deadline: float | None = None
     quantum_timeout: float = 600.0
     attempts: int = 2
+    worker_memory_mb: float | None = None
+    """Megabytes that each worker may take; as the machine has, if `None`."""
+    drain_limit: float = 60.0
+    """Seconds that what runs has to end in, once the run is told to stop."""
     commit_interval: float = 0.25
     commit_batch: int = 200
     calibration_cache_mb: float = 2048.0
