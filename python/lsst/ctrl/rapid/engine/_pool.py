@@ -360,3 +360,4 @@ class WorkerPool:
         await asyncio.wait([worker.lost], timeout=_END_SECONDS)
         if not self._closing:
             self._lose(worker.address)
+            await worker.bury()
