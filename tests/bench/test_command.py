@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import subprocess
 import sys
+import time
 import types
 from pathlib import Path
 
@@ -11,6 +14,7 @@ from click.testing import CliRunner, Result
 
 from lsst.ctrl.rapid.bench import SUITES, Findings, Goal, Row, Series, SuiteResult, SuiteSettings, Tell
 from lsst.ctrl.rapid.cli import main
+from support.processes import environment
 
 
 class FakeSuite(types.ModuleType):
@@ -117,3 +121,37 @@ def test_the_suites_are_listed_and_no_other_is_taken() -> None:
     listed = bench("--help").output
     assert all(f"  {suite.name} " in listed and suite.title in listed for suite in SUITES.values())
     assert bench("no-such-suite").exit_code == 2
+
+
+def server_file(folder: Path) -> list[str]:
+    """Return what a server below a folder says of itself; nothing while there is none."""
+    for found in folder.rglob("postmaster.pid"):
+        with contextlib.suppress(FileNotFoundError):
+            return found.read_text().splitlines()
+    return []
+
+
+def test_terminated_it_leaves_no_server_and_no_folder(tmp_path: Path) -> None:
+    suite = ["bench", "commit", "--quick", "--database", "postgresql"]
+    run = subprocess.Popen(
+        [sys.executable, "-m", "lsst.ctrl.rapid.cli", *suite],
+        env=environment() | {"TMPDIR": str(tmp_path)},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+    )
+    try:
+        until = time.monotonic() + 120
+        # Not only when it is ready: what has begun to start a server ends it, too.
+        while not (lines := server_file(tmp_path)) or lines[-1].strip() not in {"ready", "starting"}:
+            assert run.poll() is None
+            assert time.monotonic() < until
+            time.sleep(0.02)
+        server = int(lines[0])
+        run.terminate()
+        _, told = run.communicate(timeout=120)
+        assert run.returncode == 143, told
+    finally:
+        run.kill()
+        run.wait()
+    assert not Path("/proc", str(server)).exists()
+    assert not list(tmp_path.glob("rapid-bench-*"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
@@ -216,3 +217,39 @@ def test_the_count_of_attempts_begins_anew_for_each_shard(hand: Any) -> None:
         assert again.attempt == 2
         hand.end(again.shard)
     assert hand.gave == []
+
+
+def test_poison_of_many_exposures_takes_no_more_workers_than_its_own_attempts(hand: Any) -> None:
+    for exposure in (1, 2, 3):
+        hand.raws(exposure, 0, 1, 2, 3)
+    tries: Counter[Shard] = Counter()
+    done = set()
+    while dispatches := hand.dispatches():
+        for dispatch in dispatches:
+            tries[dispatch.shard] += 1
+            if dispatch.shard.detector == 1:
+                hand.conductor.worker_lost(dispatch.worker)
+                hand.conductor.lost(dispatch.shard, "killed", hand.now)
+                hand.workers(dispatch.worker)
+            else:
+                done.add(dispatch.shard)
+                hand.end(dispatch.shard)
+    assert {shard.exposure: n for shard, n in tries.items() if shard.detector == 1} == {1: 2, 2: 2, 3: 2}
+    assert {n for shard, n in tries.items() if shard.detector != 1} == {1}
+    assert len([shard for shard in done if shard.detector is not None]) == 9
+    assert {give.reason for give in hand.gave if give.attempt} == {"killed (attempt 2 of 2)"}
+    assert len(hand.gave) == 3
+
+
+def test_a_shard_that_did_not_reach_its_worker_frees_none_that_has_another(hand: Any) -> None:
+    hand.raws(1, 0, 1, 2)
+    late, other = hand.dispatches()
+    hand.conductor.worker_lost(late.worker)
+    hand.workers(late.worker)
+    [third] = hand.dispatches()
+    assert third.worker == late.worker
+    hand.conductor.yielded(late.shard)
+    assert hand.conductor.free_workers == 0
+    hand.end(other.shard)
+    [again] = hand.dispatches()
+    assert (again.shard, again.attempt) == (late.shard, 1)

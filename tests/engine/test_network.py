@@ -51,7 +51,7 @@ async def pool_of(spec: WorkersSpec) -> AsyncIterator[str]:
     def ignore(*_: object) -> None:
         pass
 
-    pool = WorkerPool(NOTHING, 1, ignore, ignore, ignore, spec)
+    pool = WorkerPool(NOTHING, 1, ignore, ignore, ignore, network=spec)
     await pool.open()
     try:
         yield pool._client.scheduler_info()["address"]
@@ -123,7 +123,7 @@ def test_certificates_that_cannot_be_used_are_told_before_anything_is_started(
 ) -> None:
     def start(**wrong: str) -> None:
         spec = parse(WorkersSpec, {"tls": {**tls, **wrong}}, "workers")
-        WorkerPool(NOTHING, 1, print, print, print, spec)
+        WorkerPool(NOTHING, 1, print, print, print, network=spec)
 
     with pytest.raises(InputError, match=r"workers\.tls\.key: .*none\.pem: cannot be read: No such file"):
         start(key=str(tmp_path / "none.pem"))

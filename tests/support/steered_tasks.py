@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import signal
 import time
@@ -167,9 +168,28 @@ def follow(order: Path) -> None:
             raise pb.InvalidQuantumError("it is invalid on purpose")
         case "die", _, _:
             os.kill(os.getpid(), signal.SIGKILL)
+        case "exit", _, _:
+            os._exit(3)
+        case "segfault", _, _:
+            ctypes.string_at(0)
+        case "abort", _, _:
+            os.abort()
+        case "hold", _, _:
+            ctypes.PyDLL(None).pause()  # in C, and no other thread of the process can run Python meanwhile
+        case "grow", _, _:
+            grow(order)
         case "hang", _, _:
             while order.exists():
                 time.sleep(0.01)
+
+
+def grow(order: Path) -> None:
+    """Take more and more memory, at most 4 GB."""
+    taken: list[bytes] = []
+    while order.exists():
+        if len(taken) < 80:
+            taken.append(b"x" * 50_000_000)
+        time.sleep(0.01)
 
 
 def wait_until_said(file: Path, line: str) -> None:

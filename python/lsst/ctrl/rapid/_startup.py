@@ -117,6 +117,7 @@ def _serve(code: str, passed: Sequence[int], set_malloc: Callable[[int, int], in
         os.closerange(first, os.sysconf("SC_OPEN_MAX"))
         # Who stops the head by its name must not hit its workers.
         setproctitle.setproctitle(_NAME)
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)  # whatever the head does at it
         for parameter, variable in _MALLOC_PARAMETERS.items():
             set_malloc(parameter, int(os.environ[variable]))
         exec(code, {})  # noqa: S102 -- of the standard library, which a new process would be given
@@ -138,18 +139,20 @@ def _malloc_setter() -> Callable[[int, int], int] | None:
 
 @contextlib.contextmanager
 def interrupts_ignored() -> Iterator[None]:
-    """Ignore SIGINT while processes are started: they inherit it, so that Ctrl-C reaches the head alone.
+    """Ignore SIGINT and SIGHUP while processes are started, which inherit that.
 
-    Only a process's main thread can do so; from elsewhere nothing is changed.
+    So Ctrl-C, and the end of the terminal, reach the head alone.  Only a process's main thread can do so;
+    from elsewhere nothing is changed.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    before = {number: signal.signal(number, signal.SIG_IGN) for number in (signal.SIGINT, signal.SIGHUP)}
     try:
         yield
     finally:
-        signal.signal(signal.SIGINT, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 @contextlib.contextmanager

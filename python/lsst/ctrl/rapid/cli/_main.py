@@ -7,7 +7,10 @@ __all__ = ("main", "start_logging")
 import contextlib
 import importlib
 import logging
-from typing import Any, override
+import signal
+import sys
+from types import FrameType
+from typing import Any, NoReturn, override
 
 import click
 
@@ -36,6 +39,7 @@ _COMMANDS = {
 }
 _FORKING = {"run", "run-graph"}
 """Commands that start workers."""
+_TERMINATED = 128 + signal.SIGTERM
 _PRELOAD = f"{__package__}._forked"
 
 
@@ -81,7 +85,9 @@ class _Lazy(click.Group):
 
     @override
     def invoke(self, ctx: click.Context) -> Any:
-        """Run a command; bad input ends with one line and exit code 2."""
+        """Run a command; bad input ends with one line and exit code 2, SIGTERM as Ctrl-C would."""
+        if self._is_program:
+            signal.signal(signal.SIGTERM, _terminate)
         try:
             return super().invoke(ctx)
         except InputError as err:
@@ -94,13 +100,20 @@ class _Lazy(click.Group):
             raise click.ClickException(f"{err.filename}: {err.strerror}") from err
 
 
+def _terminate(number: int, frame: FrameType | None) -> NoReturn:  # noqa: ARG001 -- the signal's signature
+    """End the command, which first removes what it made for itself; a second SIGTERM ends it at once."""
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    sys.exit(_TERMINATED)
+
+
 @click.group(cls=_Lazy, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="rapid-exec")
 def main() -> None:
     """Reduce every image within seconds of shutter close.
 
     Exit codes: 0, the command did what it should; 1, it could not; 2, it was asked for something that is not
-    possible (nothing was changed); 130, it was interrupted twice.
+    possible (nothing was changed); 3, it was told to stop and gave up what did not end in time; 130, it was
+    interrupted twice; 143, it was terminated.
     """
 
 

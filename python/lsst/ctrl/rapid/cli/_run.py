@@ -9,7 +9,7 @@ import contextlib
 import logging
 import multiprocessing
 import os
-import signal
+import sys
 import time
 from collections.abc import AsyncIterator, Iterable
 from pathlib import Path
@@ -17,7 +17,6 @@ from typing import Any, Literal
 
 import click
 import sqlalchemy.exc
-from rich.console import Console
 from rich.live import Live
 from rich.logging import RichHandler
 
@@ -33,14 +32,14 @@ from ._main import start_logging
 from ._options import DayObs, NumberList, WatchSourceType, log_level, make_place_for
 from ._policy import check_policy, mode_option, pattern_option, told_policy, vary_option
 from ._report import print_summary
+from ._signals import RunConsole, signals_to
 from ._simulate import fault_option, manifest_option, simulation_config, take_exposures
 
 _LOG = logging.getLogger(__name__)
 
 _EMBEDDED_INSTRUMENT = "LSSTCamSim"
 _EMBEDDED_SCALE = "1/8"
-_INTERRUPTED_TWICE = 130
-_NOT_REGISTERED = 3
+_LEFT_FOR_THE_NEXT_START = 3
 
 
 @click.command()
@@ -144,6 +143,11 @@ _NOT_REGISTERED = 3
     type=click.FloatRange(0, min_open=True),
     help="Stop when nothing has happened for this many seconds.",
 )
+@click.option(
+    "--drain-limit",
+    type=click.FloatRange(0),
+    help="Seconds that what runs has to end in, once the run is told to stop.  [default: 60]",
+)
 @click.option("--report", type=click.Path(dir_okay=False, path_type=Path), help="Also write the report here.")
 @log_level
 def run(pipeline: str, site: Path | None, log_level: str, **options: Any) -> None:
@@ -152,8 +156,9 @@ def run(pipeline: str, site: Path | None, log_level: str, **options: Any) -> Non
     PIPELINE is a YAML file, or FILE#LABEL,LABEL for some of its tasks, subsets or steps.
 
     Without a repository an embedded one is made, with demo calibrations of the simulated camera.  Without
-    --simulate, --data-query and --until-idle it runs until it is interrupted: the first Ctrl-C finishes what
-    is running, commits, writes the report and exits with 0; the second stops now.
+    --simulate, --data-query and --until-idle it runs until it is interrupted: the first Ctrl-C or SIGTERM
+    gives what is running the time of --drain-limit to end in, commits, writes the report and exits with 0, or
+    with 3 if something was given up, which the next start takes up; the second stops now.
     """
     start_logging(log_level)
     notice_lost_servers()
@@ -185,7 +190,7 @@ def run(pipeline: str, site: Path | None, log_level: str, **options: Any) -> Non
             f"{settings.repository}: the registry is out of reach ({told}). "
             "Start again when it is back: nothing was done, and what waits in the spool stays there."
         ) from err
-    console = Console()
+    console = RunConsole()
     print_summary(report, console)
     if executor.following is not None:
         _keep_report(settings)
@@ -194,8 +199,8 @@ def run(pipeline: str, site: Path | None, log_level: str, **options: Any) -> Non
     console.print(f"Report: {settings.report or settings.work_dir / 'report.json'}", soft_wrap=True)
     if (settings.work_dir / "published").is_dir():
         console.print(f"Published: {settings.work_dir / 'published'}", soft_wrap=True)
-    if report.summary.unregistered:
-        click.get_current_context().exit(_NOT_REGISTERED)
+    if executor.given_up or report.summary.unregistered:
+        sys.exit(_LEFT_FOR_THE_NEXT_START)
 
 
 def _keep_report(settings: RunSettings) -> None:
@@ -305,6 +310,8 @@ def _settings(
         day_update=site.day_update,
         quantum_timeout=site.quantum_timeout,
         attempts=site.attempts,
+        worker_memory_mb=site.worker_memory_mb,
+        drain_limit=site.drain_limit if options["drain_limit"] is None else options["drain_limit"],
         commit_interval=site.commit_interval,
         commit_batch=site.commit_batch,
         spool_limit=site.spool_limit,
@@ -336,40 +343,15 @@ def _simulator(config: SimulationConfig, landing: Path, manifest: Path | None) -
 
 
 async def _run(executor: Executor) -> Report:
-    with _interrupts(executor):
+    with signals_to(executor):
         async with _view(executor):
             return await executor.run()
-
-
-@contextlib.contextmanager
-def _interrupts(executor: Executor) -> Any:
-    """Let the first SIGINT or SIGTERM stop the run, and the second end it at once."""
-    loop = asyncio.get_running_loop()
-    seen = False
-
-    def interrupted() -> None:
-        nonlocal seen
-        if seen:
-            _LOG.error("Stopped at once; what was running is not registered.")
-            executor.abandon()
-            os._exit(_INTERRUPTED_TWICE)
-        seen = True
-        executor.stop()
-
-    for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, interrupted)
-    loop.add_signal_handler(signal.SIGHUP, executor.reload)
-    try:
-        yield
-    finally:
-        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-            loop.remove_signal_handler(number)
 
 
 @contextlib.asynccontextmanager
 async def _view(executor: Executor) -> AsyncIterator[None]:
     """Show the live view where there is a terminal; log lines are printed above it."""
-    console = Console()
+    console = RunConsole()
     if not console.is_terminal:
         yield
         return

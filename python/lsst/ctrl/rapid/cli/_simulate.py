@@ -14,6 +14,7 @@ from typing import Any, override
 import click
 import pydantic
 
+from .._lifeline import end_with_head
 from ..model import InputError
 from ..simulator import Fault, SentExposure, SimulationConfig, parse_fault
 from ..simulator import simulate as take
@@ -68,8 +69,9 @@ def simulation_config(**values: Any) -> SimulationConfig:
 
 
 def take_exposures(config: SimulationConfig, directory: Path, manifest: Path | None) -> None:
-    """Write simulated raws in this process, which leaves the terminal's session: Ctrl-C does not reach it."""
-    os.setsid()
+    """Write simulated raws in this process, which ends with the executor, and else at SIGTERM alone."""
+    os.setsid()  # Ctrl-C does not reach it
+    end_with_head()
     start_logging("error")
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     try:

@@ -66,7 +66,8 @@ class Workers:
         """A shard runs no more; its worker is free if it lives."""
         worker = self.running.pop(shard)
         self._avoided.pop(shard, None)
-        if worker in self._alive:
+        # One that was lost and replaced before the shard reached it may have another by now.
+        if worker in self._alive and worker not in self.running.values():
             self._free[worker] = None
 
     def died_under(self, shard: Shard) -> None:

@@ -6,28 +6,25 @@ __all__ = ("WorkerPool",)
 
 import asyncio
 import contextlib
-import ctypes
 import itertools
 import logging
-import os
 import pickle
 import signal
-import socket
-import sys
 from collections.abc import Callable, Mapping
 from typing import Any
 
 import dask
-import numpy as np
-from distributed import Client, LocalCluster, WorkerPlugin
+from distributed import Client, LocalCluster
 from distributed.utils import get_mp_context
 
 from .._startup import WORKER_ENVIRONMENT, interrupts_ignored, start_fork_server
 from ..model import WorkersSpec
 from ._explicit import QuantaRequest
+from ._memory import memory_limit
 from ._messages import ShardRequest, ShardResponse, WarmUp
 from ._nanny import WatchedNanny
 from ._network import cluster_options
+from ._plugin import Separate
 from ._process import TimeLimitError, WorkerAbsentError, WorkerLostError, WorkerProcess
 from ._state import WorkerSetup
 from ._worker import ShardActor
@@ -35,11 +32,16 @@ from ._worker import ShardActor
 _LOG = logging.getLogger(__name__)
 
 _DASK_CONFIG = {
-    # The actor's memory is the work itself: Dask must neither spill nor pause nor restart a worker for it.
+    # The actor's memory is the work itself: Dask must neither spill nor pause a worker for it, only end one
+    # that takes more than it may.
     "distributed.worker.memory.target": False,
     "distributed.worker.memory.spill": False,
     "distributed.worker.memory.pause": False,
-    "distributed.worker.memory.terminate": False,
+    "distributed.worker.memory.terminate": 1.0,
+    # A task that holds the interpreter keeps its worker from saying that it lives; its time limit ends it.
+    "distributed.scheduler.worker-ttl": None,
+    # The nanny replaces a worker, however long that takes.
+    "distributed.deploy.lost-worker-timeout": "36500d",
     "distributed.admin.tick.limit": "60s",
     # Nobody looks at what Dask measures of itself, fifty times a second in each of its parts.
     "distributed.admin.tick.interval": "1s",
@@ -60,7 +62,8 @@ _WARM_UP_SECONDS = 300.0
 _ASK_SECONDS = 60.0
 """A task that holds the interpreter may keep its worker from hearing what it is asked."""
 
-_PR_SET_PDEATHSIG = 1
+_START_SECONDS = 300.0
+_END_SECONDS = 60.0
 
 
 class WorkerPool:
@@ -77,9 +80,11 @@ class WorkerPool:
     on_lost
         Called in the event loop with the name of a worker that can take none any more.
     on_failed
-        Called in the event loop with the name of a worker that could not be warmed, and the reason.
+        Called in the event loop, each time, with the name of a worker that could not be warmed, and why.
     network
         How head and workers reach each other; on this machine only if `None`.
+    memory
+        Bytes that each worker may take before its process is ended; `None`: as `memory_limit` says.
 
     Raises
     ------
@@ -89,7 +94,8 @@ class WorkerPool:
     Notes
     -----
     Every await on a worker is raced against its loss and a deadline, so none hangs.  A worker that dies
-    is replaced by Dask's nanny under the same name, and warmed.
+    is replaced by its nanny under the same name, and warmed; so is one that could not be warmed, after a
+    pause that becomes longer each time.
     """
 
     def __init__(
@@ -99,10 +105,13 @@ class WorkerPool:
         on_ready: Callable[[str], None],
         on_lost: Callable[[str], None],
         on_failed: Callable[[str, str], None],
+        *,
         network: WorkersSpec | None = None,
+        memory: float | None = None,
     ) -> None:
         self._setup = pickle.dumps(setup)
         self._count = workers
+        self._memory = int(memory or memory_limit(workers))
         self._on_ready = on_ready
         self._on_lost = on_lost
         self._on_failed = on_failed
@@ -113,11 +122,24 @@ class WorkerPool:
         self._workers: dict[str, WorkerProcess] = {}
         self._prepared: set[str] = set()
         self._calls = itertools.count(1)
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tasks: set[asyncio.Task[Any]] = set()
         self._closing = False
 
     async def open(self) -> None:
-        """Start the processes; they do nothing until `warm`."""
+        """Start the processes; they do nothing until `warm`.
+
+        Raises
+        ------
+        RuntimeError
+            If they do not start.
+        """
+        try:
+            async with asyncio.timeout(_START_SECONDS):
+                await self._open()
+        except TimeoutError:
+            raise RuntimeError(f"The worker processes did not start within {_START_SECONDS:g} s.") from None
+
+    async def _open(self) -> None:
         self._stack.enter_context(dask.config.set(_DASK_CONFIG))
         get_mp_context()  # it sets modules of its own, once; ours must come after
         start_fork_server([__package__])
@@ -131,7 +153,7 @@ class WorkerPool:
                     asynchronous=True,
                     dashboard_address="127.0.0.1:0",
                     scheduler_kwargs={"dashboard": False},
-                    memory_limit=0,
+                    memory_limit=self._memory,
                     silence_logs=logging.CRITICAL,
                     **self._network,
                 )
@@ -142,7 +164,7 @@ class WorkerPool:
         )
         self._client = client
         self._nannies = cluster.workers
-        await client.register_plugin(_Separate(), name="separate")
+        await client.register_plugin(Separate(), name="separate")
 
     async def warm(self) -> None:
         """Begin to warm the workers; `on_ready` tells when each can take a shard."""
@@ -168,9 +190,7 @@ class WorkerPool:
         """End the worker processes at once, without waiting."""
         self._closing = True
         for worker in self._workers.values():
-            if worker.pid is not None and worker.host == socket.gethostname():
-                with contextlib.suppress(ProcessLookupError):
-                    os.kill(worker.pid, signal.SIGKILL)
+            worker.kill()
 
     async def run(self, name: str, request: ShardRequest, timeout: float) -> ShardResponse:  # noqa: ASYNC109
         """Run a shard on a worker.
@@ -218,7 +238,7 @@ class WorkerPool:
 
     async def _call(self, name: str, method: str, request: bytes, seconds: float) -> ShardResponse:
         worker = self._workers.get(name)
-        if worker is None:
+        if worker is None or worker.running is not None:
             raise WorkerAbsentError(f"worker {name} was lost before the shard reached it")
         worker.running = next(self._calls)
         try:
@@ -292,34 +312,41 @@ class WorkerPool:
         if address in self._prepared:
             return
         self._prepared.add(address)
-        assert self._client is not None, "Workers are prepared after the start."
         known = await self._client.scheduler.identity(n_workers=-1)
         if address not in known["workers"]:
             return
-        name = f"worker-{known['workers'][address]['name']}"
-        nanny = self._nannies.get(known["workers"][address]["name"])
-        worker = WorkerProcess(name, address, None if nanny is None else nanny.exited)
-        self._workers[name] = worker
+        number = known["workers"][address]["name"]
+        nanny = self._nannies.get(number)
+        name = f"worker-{number}"
+        worker = self._workers[name] = WorkerProcess(name, address, nanny)
         try:
-            async with asyncio.timeout(_WARM_UP_SECONDS):
-                worker.actor = await self._client.submit(
-                    ShardActor,
-                    self._setup,
-                    actor=True,
-                    workers=[address],
-                    allow_other_workers=False,
-                    pure=False,
-                )
-            answer = WarmUp.model_validate_json(await worker.call("warm", timeout=_WARM_UP_SECONDS))
-        except (WorkerLostError, TimeoutError) as err:
-            self._on_failed(name, str(err) or f"it took longer than {_WARM_UP_SECONDS:g} s")
+            answer = await self._warm(worker)
+            if not answer.ok:
+                raise RuntimeError(answer.reason)
+        except Exception as err:  # noqa: BLE001 -- whatever it is, the worker cannot be used
+            reason = str(err) or f"it took longer than {_WARM_UP_SECONDS:g} s"
+            if self._workers.get(name, worker) is worker and not self._closing:
+                self._on_failed(name, reason)
+            await self._end(worker)
             return
-        worker.pid, worker.host = answer.pid, answer.host
-        if not answer.ok:
-            self._on_failed(name, answer.reason)
-            return
+        worker.pid = answer.pid
+        if nanny is not None:
+            nanny.pauses.succeeded()
         _LOG.info("Worker %s (process %d) is warm after %.1f s.", name, answer.pid, answer.seconds)
         self._on_ready(name)
+
+    async def _warm(self, worker: WorkerProcess) -> WarmUp:
+        """Put an actor on a worker process and have it build its state."""
+        placed = self._client.submit(
+            ShardActor,
+            self._setup,
+            actor=True,
+            workers=[worker.address],
+            allow_other_workers=False,
+            pure=False,
+        )
+        worker.actor = await worker.race(placed, _WARM_UP_SECONDS)
+        return WarmUp.model_validate_json(await worker.call("warm", timeout=_WARM_UP_SECONDS))
 
     def _lose(self, address: str) -> None:
         for name, worker in list(self._workers.items()):
@@ -329,30 +356,19 @@ class WorkerPool:
                     worker.lost.set_result(None)
                 _LOG.warning("Worker %s (process %s) is gone; it will be replaced.", name, worker.pid)
                 self._on_lost(name)
+                # Dask may say so of one that lives: it would never be replaced.
+                self._spawn(worker.bury())
 
     async def _end(self, worker: WorkerProcess) -> None:
         """End a worker process and wait until it is known to be gone."""
-        if worker.pid is not None and worker.host == socket.gethostname():
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(worker.pid, signal.SIGKILL)
-        else:
-            assert self._client is not None, "A worker that runs was started."
-            await self._client.retire_workers([worker.address], close_workers=True)
-        await asyncio.wait([worker.lost], timeout=60)
-
-
-class _Separate(WorkerPlugin):
-    """Part a worker process, also one that the nanny replaced, from the terminal and from the fork server."""
-
-    def setup(self, worker: object) -> None:  # noqa: ARG002 -- distributed's signature
-        """Do so in the main thread of the worker process, where this is called."""
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
-        # It was forked with the state of the server's generator: all workers would draw the same numbers.
-        np.random.seed()
-        _end_with_parent()
-
-
-def _end_with_parent() -> None:
-    """Have the system kill this process when the fork server dies, for Dask takes it for dead then."""
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+        if not worker.kill():
+            # Its nanny, which is elsewhere, kills it if it does not end by itself.
+            with contextlib.suppress(TimeoutError, OSError):
+                async with asyncio.timeout(_END_SECONDS):
+                    await self._client.restart_workers(
+                        [worker.address], timeout=_END_SECONDS, raise_for_error=False
+                    )
+        await asyncio.wait([worker.lost], timeout=_END_SECONDS)
+        if not self._closing:
+            self._lose(worker.address)
+            await worker.bury()

@@ -5,8 +5,16 @@ from __future__ import annotations
 __all__ = ("TimeLimitError", "WorkerAbsentError", "WorkerLostError", "WorkerProcess")
 
 import asyncio
+import contextlib
+import os
 import signal
+from collections.abc import Awaitable
 from typing import Any
+
+from ._nanny import WatchedNanny
+
+_TELL_SECONDS = 10.0
+"""Longest time between the parts of Dask that learn how a process ended."""
 
 
 class WorkerLostError(RuntimeError):
@@ -42,64 +50,98 @@ class WorkerProcess:
         The worker's name, which its replacement will have, too.
     address
         Where Dask reaches it.
-    exited
-        What will be its exit code; `None` if nobody here can tell.
+    nanny
+        Its nanny, if that is here; then the process is one of this machine.
 
     Attributes
     ----------
     actor
         Dask's proxy of its `ShardActor`.
-    pid, host
-        Where it is, known once it is warm.
+    pid
+        Its process ID; `None` if it is not known yet, or it is elsewhere and not warm.
     lost
         Done when it is gone.
     running
         Number of the call that runs a shard there; `None` if there is none.
     """
 
-    def __init__(self, name: str, address: str, exited: asyncio.Future[int] | None) -> None:
+    def __init__(self, name: str, address: str, nanny: WatchedNanny | None) -> None:
         self.name = name
         self.address = address
-        self.exited = exited
         self.actor: Any = None
-        self.pid: int | None = None
-        self.host = ""
+        self.pid: int | None = None if nanny is None else nanny.pid
         self.lost: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self.running: int | None = None
+        self._exited = None if nanny is None else nanny.exited
 
     async def call(self, method: str, *args: bytes | int, timeout: float) -> bytes:  # noqa: ASYNC109
-        """Call the actor, raced against the loss of its process and a deadline."""
-        call: asyncio.Future[bytes] = asyncio.ensure_future(_awaited(getattr(self.actor, method)(*args)))
+        """Call the actor, raced against the loss of its process and a deadline.
+
+        Raises
+        ------
+        TimeoutError
+            If there is no answer in time.
+        WorkerLostError
+            If the process is gone, or out of reach.
+        """
+        answer: bytes = await self.race(getattr(self.actor, method)(*args), timeout)
+        return answer
+
+    async def race(self, work: Awaitable[Any], seconds: float) -> Any:
+        """Await what needs the process, raced against its loss and a deadline.
+
+        Raises
+        ------
+        TimeoutError
+            If it is not done in time.
+        WorkerLostError
+            If the process is gone, or out of reach.
+        """
+        call = asyncio.ensure_future(_awaited(work))
         both: list[asyncio.Future[Any]] = [call, self.lost]
-        await asyncio.wait(both, timeout=timeout, return_when=asyncio.FIRST_COMPLETED)
-        if call.done() and call.exception() is None:
-            return call.result()
-        if call.done() and not self.lost.done():
-            # The connection broke a moment before the scheduler told of the loss.
-            await asyncio.wait([self.lost], timeout=10)
-        gone = self.lost.done() or call.done()
-        call.cancel()
-        if gone:
-            raise self._loss(await self._exit_code())
-        raise TimeoutError
+        try:
+            await asyncio.wait(both, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+            if call.done() and call.exception() is None:
+                return call.result()
+            if call.done() and not self.lost.done():
+                # The connection broke a moment before the scheduler told of the loss.
+                await asyncio.wait([self.lost], timeout=_TELL_SECONDS)
+            if not self.lost.done() and not call.done():
+                raise TimeoutError
+        finally:
+            call.cancel()
+        raise await self.bury()
 
-    async def _exit_code(self) -> int | None:
-        """Return how the process ended, which its nanny may learn a moment after the scheduler."""
-        if self.exited is None:
-            return None
-        await asyncio.wait([self.exited], timeout=10)
-        return self.exited.result() if self.exited.done() else None
+    def kill(self) -> bool:
+        """Send the process SIGKILL, if it is here; it does nothing more then, whatever it was doing.
 
-    def _loss(self, code: int | None) -> WorkerLostError:
-        """Return the error for a process that ended so."""
-        if code is None:
-            return WorkerLostError(f"worker process {self.pid} died")
-        if code < 0:
-            told = signal.strsignal(-code) or "unknown"
-            return WorkerLostError(f"worker process {self.pid} was killed by signal {-code} ({told})", code)
-        return WorkerLostError(f"worker process {self.pid} exited with code {code}", code)
+        Returns
+        -------
+        here
+            Whether it is, or was, a process of this machine.
+        """
+        if self._exited is None:
+            return False
+        if self.pid is not None and not self._exited.done():  # else another process may have its number
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(self.pid, signal.SIGKILL)
+        return True
+
+    async def bury(self) -> WorkerLostError:
+        """Make sure that a process which is lost is dead, as far as that can be done from here; returns why.
+
+        Its nanny may learn a moment after the scheduler how it ended.  One that was out of reach is ended.
+        """
+        if self._exited is None:
+            return WorkerLostError(f"worker process {self.pid} died, or is out of reach")
+        await asyncio.wait([self._exited], timeout=_TELL_SECONDS)
+        if self._exited.done():
+            ended = self._exited.result()
+            return WorkerLostError(f"worker process {self.pid} {ended}", ended.code)
+        self.kill()
+        await asyncio.wait([self._exited], timeout=_TELL_SECONDS)
+        return WorkerLostError(f"worker process {self.pid} was out of reach, and was ended", -signal.SIGKILL)
 
 
-async def _awaited(future: Any) -> bytes:
-    answer: bytes = await future
-    return answer
+async def _awaited(work: Awaitable[Any]) -> Any:
+    return await work

@@ -36,7 +36,7 @@ class Lost:
 
 @dataclasses.dataclass(frozen=True)
 class Unfit:
-    """A worker could not be warmed."""
+    """A worker could not be warmed; it is tried again after a pause."""
 
     worker: str
     reason: str
@@ -63,6 +63,8 @@ class Workers:
         What each worker is given.
     count
         How many.
+    memory
+        Bytes that each may take, as for the pool.
 
     Attributes
     ----------
@@ -75,7 +77,7 @@ class Workers:
     heartbeats must go on for the workers to stay.
     """
 
-    def __init__(self, setup: WorkerSetup, count: int) -> None:
+    def __init__(self, setup: WorkerSetup, count: int, *, memory: float | None = None) -> None:
         self.idle: set[str] = set()
         self._count = count
         self._alive: set[str] = set()
@@ -87,6 +89,7 @@ class Workers:
             lambda name: self._events.put(Ready(name)),
             lambda name: self._events.put(Lost(name)),
             lambda name, reason: self._events.put(Unfit(name, reason)),
+            memory=memory,
         )
         self._answers: dict[UUID, Future[ShardResponse | WorkerLostError]] = {}
         self._ended_last: UUID | None = None

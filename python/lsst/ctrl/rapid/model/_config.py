@@ -111,6 +111,10 @@ class SiteFile(InputModel):
     """Seconds after which a shard's worker is ended, for each of its quanta."""
     attempts: int = pydantic.Field(default=2, ge=1, le=10)
     """How often a shard is tried whose worker died under it."""
+    worker_memory_mb: float | None = pydantic.Field(default=None, gt=0, le=1e9)
+    """Megabytes that each worker may take before its process is ended."""
+    drain_limit: float = pydantic.Field(default=60.0, ge=0, le=86_400)
+    """Seconds that what runs has to end in, once the run is told to stop."""
     commit_interval: float = pydantic.Field(default=0.25, gt=0, le=3600)
     """Longest wait of an ended shard for the others of its batch, seconds."""
     commit_batch: int = pydantic.Field(default=200, ge=1, le=100_000)

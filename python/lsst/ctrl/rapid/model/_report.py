@@ -171,6 +171,8 @@ class Report(Model):
     workers: int
     interrupted: bool = False
     """Whether the run was told to stop; what had arrived may then not have ended."""
+    given_up: int = 0
+    """Shards that still ran when its time to stop was over: without an outcome, so a restart does them."""
     summary: Summary
     shards: tuple[ShardReport, ...]
     refused: tuple[RefusedFile, ...] = ()

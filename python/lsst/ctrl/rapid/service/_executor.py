@@ -20,17 +20,19 @@ from ..commit import Committed, Committer, OutputTakenError, RegistryState, take
 from ..control import LiveSettings
 from ..engine import WorkerPool
 from ..ingest import RegisteredRaw
-from ..model import Arrival, InputError, Report
+from ..model import Arrival, InputError, Report, Shard
 from ..monitor import write_report
 from ..plan import is_away
 from ._calls import ShardCalls
 from ._clock import ClockWatch
 from ._compiled import CompiledRun, compile_run
 from ._control import ExecutorControl, taking_orders
+from ._crew import Crew
 from ._days import read_days
 from ._ended import EndedBefore
 from ._feeding import Feeder, Feeding
 from ._flow import PUBLISH, ShardFlow
+from ._giving_up import give_up
 from ._intake import Intake
 from ._keeping import Keeping, keep_output, make_committer
 from ._parts import Parts
@@ -67,6 +69,12 @@ class Executor:
     -----
     Every raw that is read is handed to the committer before it is worked on; every shard ends once, in
     the report and in the repository.  What the report calls done is registered.
+
+    Attributes
+    ----------
+    given_up
+        The shards that still ran when the run's time to stop was over.  They have no outcome: the next start
+        takes them up.
     """
 
     def __init__(self, settings: RunSettings, feeder: Feeder | None = None) -> None:
@@ -79,10 +87,9 @@ class Executor:
         self._feeding = Feeding(self._arrivals)
         self._tasks: set[asyncio.Task[Any]] = set()
         self._stopping = False
+        self.given_up: tuple[Shard, ...] = ()
         self._following: LiveSettings | None = None
-        self._warm: set[str] = set()
-        self._unfit: set[str] = set()
-        self._all_warm = asyncio.Event()
+        self._crew = Crew(settings.workers)
         self._finished = asyncio.Event()
         self._reload = asyncio.Event()
         self._control = ExecutorControl(settings, self, self._apply)
@@ -119,7 +126,8 @@ class Executor:
                 self._worker_ready,
                 self._worker_lost,
                 self._worker_failed,
-                settings.network,
+                network=settings.network,
+                memory=None if settings.worker_memory_mb is None else 1e6 * settings.worker_memory_mb,
             )
             task = asyncio.current_task()
             assert task is not None, "This is a coroutine."
@@ -178,7 +186,7 @@ class Executor:
             self._spawn(parts.refusals.look_after())
             self._spawn(parts.storage.look_after(self._flow.act))
             if self._feeder is not None:
-                self._spawn(self._feeding.feed(self._feeder, self._all_warm, sources), _FEED)
+                self._spawn(self._feeding.feed(self._feeder, self._crew.settled, sources), _FEED)
             if selection is not None:
                 self._spawn(self._feeding.feed_selection(selection, parts, registry), _FEED)
             self._control.begin(parts, self._flow)
@@ -197,10 +205,24 @@ class Executor:
         return self._report(parts)
 
     def stop(self) -> None:
-        """Finish what runs, commit, and end the run; what waits stays unprocessed."""
-        _LOG.warning("Stopping: what runs is finished and committed; interrupt again to stop now.")
+        """Finish what runs within the limit, commit, and end the run; what waits stays unprocessed."""
+        _LOG.warning(
+            "Stopping: what runs has %g s to end in, and is committed; interrupt again to stop now.",
+            self._settings.drain_limit,
+        )
         self._following = None
         self._finish("stopping")
+        self._spawn(self._limit_drain())
+
+    async def _limit_drain(self) -> None:
+        """Give up what still runs when the limit is over."""
+        await asyncio.sleep(self._settings.drain_limit)
+        if self._parts is None or self._pool is None or self._finished.is_set():
+            return
+        self.given_up = tuple(self._parts.conductor.running)
+        give_up(self.given_up, self._tasks, self._settings.drain_limit)
+        self._pool.kill()
+        self._finished.set()
 
     @property
     def can_start_again(self) -> bool:
@@ -247,11 +269,15 @@ class Executor:
     def status(self) -> Status:
         """Return how far the run is."""
         parts = self._parts
-        paused = self._phase == "running" and parts is not None and parts.conductor.paused
+        phase = self._phase
+        if phase == "running" and parts is not None and parts.conductor.paused:
+            phase = "paused"
+        elif phase == "running" and self._crew.is_gone:
+            phase = "no worker left"
         return Status(
-            phase="paused" if paused else self._phase,
+            phase=phase,
             exposures=[] if parts is None else parts.board.exposures,
-            workers=len(self._warm),
+            workers=self._crew.warm,
             free_workers=0 if parts is None else parts.conductor.free_workers,
             running=0 if parts is None else len(parts.conductor.running),
             waiting=0 if parts is None else parts.conductor.ready,
@@ -313,12 +339,9 @@ class Executor:
 
     def _worker_ready(self, name: str) -> None:
         assert self._parts is not None, "Workers are started after the parts are made."
-        self._warm.add(name)
+        self._crew.ready(name)
         if not self._parts.record.warm_up_seconds:
             self._parts.record.warm_up_seconds = time.time() - self._started
-        self._unfit.discard(name)
-        if len(self._warm) + len(self._unfit) == self._settings.workers:
-            self._all_warm.set()
         if self._phase == _WARMING:
             self._phase = "running"
         self._parts.conductor.worker_ready(name)
@@ -326,19 +349,15 @@ class Executor:
 
     def _worker_lost(self, name: str) -> None:
         assert self._parts is not None, "Workers are started after the parts are made."
-        self._warm.discard(name)
+        self._crew.lost(name)
         self._parts.conductor.worker_lost(name)
         self._flow.act()
 
     def _worker_failed(self, name: str, reason: str) -> None:
-        """End the run when no worker can be warmed; others go on with fewer."""
-        _LOG.error("Worker %s could not be warmed: %s", name, reason)
-        self._unfit.add(name)
-        if len(self._unfit) == self._settings.workers:
-            self._broken = RuntimeError(f"No worker could be warmed; the last one said: {reason}")
+        """End the run when no worker could ever be warmed; else go on, with those that there are."""
+        if hopeless := self._crew.failed(name, reason):
+            self._broken = RuntimeError(hopeless)
             self._finished.set()
-        elif len(self._warm) + len(self._unfit) == self._settings.workers:
-            self._all_warm.set()
 
     def _arrived(self, arrival: Arrival | RegisteredRaw) -> None:
         """Take an arrival in; called in a thread of a watch."""
@@ -466,7 +485,9 @@ class Executor:
                 self._finished.set()
             return
         idle = self._settings.until_idle
-        quiet = idle is not None and bool(self._warm) and time.monotonic() - self._flow.last_activity >= idle
+        quiet = (
+            idle is not None and bool(self._crew.warm) and time.monotonic() - self._flow.last_activity >= idle
+        )
         if not (self._feeding.all_sent or (quiet and self._sources.caught_up)):
             return
         if (
@@ -503,6 +524,7 @@ class Executor:
         report = parts.record.report(
             ended=time.time(), interrupted=self._stopping and self._following is None
         )
+        report = report.model_copy(update={"given_up": len(self.given_up)})
         for path in filter(None, (self._settings.work_dir / "report.json", self._settings.report)):
             try:
                 write_report(report, path)

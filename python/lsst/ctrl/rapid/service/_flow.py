@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ("ShardFlow",)
+__all__ = ("PUBLISH", "SHARD", "ShardFlow")
 
 import asyncio
 import contextlib
@@ -17,7 +17,7 @@ from typing import Any
 from .._phases import Phase, reached
 from ..commit import Committed, RawItem, RemoveItem, RunItem, ShardItem
 from ..conductor import Dispatch, Drop, Give, Replace, Withdraw, Yield
-from ..engine import ShardResponse, WorkerLostError
+from ..engine import ShardResponse, WorkerAbsentError, WorkerLostError
 from ..ingest import Raw
 from ..model import Outcome, OutcomeRecord, Shard, ShardKey, ShardReport, Times
 from ..plan import CalibrationError, DatasetMessage
@@ -30,6 +30,8 @@ _LOG = logging.getLogger(__name__)
 
 PUBLISH = "publish"
 """Name of the tasks that publish."""
+SHARD = "shard"
+"""Name of the tasks that wait for a shard to end."""
 
 
 class ShardFlow:
@@ -104,7 +106,7 @@ class ShardFlow:
         for decision in self._parts.conductor.decide():
             match decision:
                 case Dispatch():
-                    self._spawn(self._run(decision), None)
+                    self._spawn(self._run(decision), SHARD)
                 case Give():
                     self._times.setdefault(decision.shard, Times(ready=time.time()))
                     self._give_up(decision)
@@ -165,6 +167,12 @@ class ShardFlow:
         reached(Phase.DISPATCHED)
         try:
             response = await self._calls.run(dispatch)
+        except WorkerAbsentError:
+            # It died of something else before the shard reached it: that is no attempt.
+            self._calls.lost(shard)
+            parts.conductor.yielded(shard)
+            self.act()
+            return
         except WorkerLostError as err:
             _LOG.warning("%s: attempt %d was lost: %s.", shard, dispatch.attempt, err)
             now = time.time()

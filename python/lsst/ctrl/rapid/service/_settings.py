@@ -51,6 +51,10 @@ class RunSettings(Model):
     day_update: int | None = None
     quantum_timeout: float = 600.0
     attempts: int = 2
+    worker_memory_mb: float | None = None
+    """Megabytes that each worker may take; as the machine has, if `None`."""
+    drain_limit: float = 60.0
+    """Seconds that what runs has to end in, once the run is told to stop."""
     commit_interval: float = 0.25
     commit_batch: int = 200
     spool_limit: pydantic.ByteSize = pydantic.ByteSize(10 * 2**30)
