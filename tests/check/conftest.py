@@ -85,8 +85,15 @@ class Scene:
     def file(self, ref: DatasetRef) -> Path:
         return Path(self.butler.getURI(ref).ospath)
 
-    def end(self, raw: SentRaw, outcome: Outcome = Outcome.DONE, run: str = RUN, reason: str = "") -> None:
-        end_shard(self.butler, raw, outcome, run, reason)
+    def end(
+        self,
+        raw: SentRaw,
+        outcome: Outcome = Outcome.DONE,
+        run: str = RUN,
+        reason: str = "",
+        file_closed: float | None = None,
+    ) -> None:
+        end_shard(self.butler, raw, outcome, run, reason, Times(file_closed=file_closed))
 
 
 def make_ref(butler: Butler, name: str, raw: SentRaw, run: str) -> DatasetRef:
@@ -99,7 +106,14 @@ def make_ref(butler: Butler, name: str, raw: SentRaw, run: str) -> DatasetRef:
 
 
 def end_shard(
-    butler: Butler, raw: SentRaw, outcome: Outcome, run: str, reason: str = "", *, gather: bool = False
+    butler: Butler,
+    raw: SentRaw,
+    outcome: Outcome,
+    run: str,
+    reason: str = "",
+    times: Times | None = None,
+    *,
+    gather: bool = False,
 ) -> None:
     """Register what a shard of one quantum leaves: a product, metadata and an outcome."""
     planned = ""
@@ -119,7 +133,9 @@ def end_shard(
         if not gather:
             wrote = [str(product.id)] if outcome is Outcome.DONE else []
             butler.put(TaskMetadata.from_dict({"quantum": {"outputs": wrote}}), metadata)
-    record = OutcomeRecord(outcome=outcome, reason=reason, attempts=1, planned=planned, times=Times())
+    record = OutcomeRecord(
+        outcome=outcome, reason=reason, attempts=1, planned=planned, times=times or Times()
+    )
     kind = "rapid_step1b_gather_outcome" if gather else "rapid_step1a_outcome"
     butler.put(record.model_dump(mode="json"), make_ref(butler, kind, raw, run))
 

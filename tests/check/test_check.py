@@ -90,8 +90,23 @@ def test_refused_files_end_once_however_often_they_are_refused(scene: Scene) -> 
 def test_a_file_that_is_refused_and_processed_ended_twice(scene: Scene) -> None:
     scene.refuse(scene.sent[0].path, "it is not whole")
     assert scene.found() == [Imbalance.ENDED_TWICE]
+
+
+def test_two_files_of_one_name_end_one_after_the_other(
+    scene: Scene, other_raw: Callable[..., SentRaw]
+) -> None:
+    raw = other_raw(scene.more)
+    register(scene, raw)
+    scene.refuse(raw.path, "it was not whole; then it was written anew", time=1.0)
+    scene.end(raw, Outcome.SHED)
+    balance = scene.check()
+    assert (balance.balanced, balance.sent, balance.refused, balance.shed) == (True, 6, 1, 1)
+    # It was processed; then another one came.
     scene.ledger.unlink()
-    scene.refuse(scene.sent[0].path, "it was not whole; then it was written anew", time=1.0)
+    scene.refuse(raw.path, "the same raw with other content")
+    assert scene.found() == [Imbalance.ENDED_TWICE]
+    scene.prune(scene.find("rapid_step1a_outcome", raw))
+    scene.end(raw, Outcome.SHED, file_closed=raw.path.stat().st_mtime - 5)
     assert scene.found() == []
 
 

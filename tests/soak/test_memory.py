@@ -40,9 +40,10 @@ def test_what_grows_is_found(noise: float) -> None:
         samples(900, 0.0, noise=40.0),
         samples(900, 2.0, noise=5.0),
         samples(120, 0.0, noise=80.0),
+        samples(120, 60.0),
         samples(900, 60.0, until=300),
     ],
-    ids=["up and down", "slower than the limit", "a short life", "levels off"],
+    ids=["up and down", "slower than the limit", "a short life", "too short to tell", "levels off"],
 )
 def test_what_does_not_grow_is_not(process: list[tuple[float, float]]) -> None:
     slope = fit_slope("head", 1, process, LIMIT)

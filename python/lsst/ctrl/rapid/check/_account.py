@@ -11,12 +11,15 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from ..instruments import RefusedError, identify, read_primary_header
-from ..model import Outcome
+from ..model import Outcome, OutcomeRecord
 from ._ledger import Refusals
 from ._model import Ended, Finding, Imbalance
 from ._outcomes import LeftOutcome, told
 from ._registry import RegisteredRaw
 from ._sent import RawKey, SentFile
+
+_SAME_SECONDS = 0.001
+"""Moments nearer than this are the same: they were written as text."""
 
 _RAW = {"instrument", "exposure", "detector"}
 _EXPOSURE = {"instrument", "exposure"}
@@ -48,12 +51,19 @@ class Ends:
 
     def of(self, raw: RawKey) -> tuple[Outcome, str] | None:
         """Return how a raw ended, and why; `None` if it has not."""
-        left = self._of_raws.get(raw, []) if self._of_raws else self._of_exposures.get(raw[:2], [])
-        found = {record.outcome: record.reason for one in left if (record := one.record) is not None}
+        found = {record.outcome: record.reason for record in self._records(raw)}
         for outcome in (Outcome.FAILED, Outcome.DONE, Outcome.SHED):
             if outcome in found:
                 return outcome, found[outcome]
         return None
+
+    def written(self, raw: RawKey) -> float | None:
+        """Return when the file of a raw that has ended was whole, UNIX seconds, as far as it is known."""
+        return max((r.times.file_closed for r in self._records(raw) if r.times.file_closed), default=None)
+
+    def _records(self, raw: RawKey) -> list[OutcomeRecord]:
+        left = self._of_raws.get(raw, []) if self._of_raws else self._of_exposures.get(raw[:2], [])
+        return [one.record for one in left if one.record is not None]
 
     @property
     def exposures(self) -> Mapping[str, set[int]]:
@@ -202,10 +212,16 @@ def _processed(
         account.wait(place, "its raw is registered and has no outcome")
         return
     account.end(f"{place} ({told_raw(key)})", *end)
-    if refused is not None and _written(place) <= refused[1]:
-        account.findings.append(
-            Finding(imbalance=Imbalance.ENDED_TWICE, what=place, why=f"refused ({refused[0]}), and {end[0]}")
-        )
+    if refused is None:
+        return
+    processed, now = ends.written(key), _written(place)
+    if now > refused[1] or (processed is not None and now > processed + _SAME_SECONDS):
+        # There were two files of this name, one after the other: one was refused, and one was processed.
+        account.end(place, Outcome.REFUSED, refused[0])
+        account.sent_again = max(0, account.sent_again - 1)
+    else:
+        why = f"refused ({refused[0]}), and {end[0]}"
+        account.findings.append(Finding(imbalance=Imbalance.ENDED_TWICE, what=place, why=why))
 
 
 def _unaccounted(

@@ -63,6 +63,12 @@ class LeftOutcome:
     def __str__(self) -> str:
         return f"{self.step} {told(self.data_id)}"
 
+    def without_plan(self) -> LeftOutcome:
+        """Return the same without what was planned, which is most of it."""
+        if self.record is None:
+            return self
+        return dataclasses.replace(self, record=self.record.model_copy(update={"planned": ""}))
+
     def planned(self) -> Iterator[Planned]:
         """Yield the quanta that were planned for it."""
         text = "" if self.record is None else self.record.planned

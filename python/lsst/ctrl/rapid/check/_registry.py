@@ -17,6 +17,7 @@ from lsst.daf.butler.datastore.stored_file_info import StoredFileInfo
 from lsst.pipe.base.pipeline_graph import TaskImportMode
 from lsst.pipe.base.pipeline_graph.io import SerializedPipelineGraph
 
+from ..model import Outcome
 from ._disk import Disk, local_path
 from ._model import Finding, Imbalance
 from ._outcomes import LeftOutcome, Planned, read_outcome, told
@@ -68,8 +69,8 @@ class Contents:
         By RUN the labels of its pipeline's steps that gather the detectors of an exposure.
     datasets
         How many datasets there are.
-    ids
-        All datasets with a data ID, by their own ID.
+    loose
+        Products that no outcome has told of yet, by their ID.
     findings
         What is not as it must be in the registry and the datastore.
     """
@@ -79,7 +80,7 @@ class Contents:
     partial: list[LeftOutcome] = dataclasses.field(default_factory=list)
     gathers: dict[str, set[str]] = dataclasses.field(default_factory=dict)
     datasets: int = 0
-    ids: dict[UUID, _Dataset] = dataclasses.field(default_factory=dict)
+    loose: dict[UUID, _Dataset] = dataclasses.field(default_factory=dict)
     findings: list[Finding] = dataclasses.field(default_factory=list)
 
 
@@ -111,13 +112,12 @@ def read_contents(butler: Butler, output: str, disk: Disk) -> Contents:
         paths = _take(contents, butler, disk, kind, refs, output)
         for ref in refs:
             left = _left(butler, disk, ref, paths.get(ref.id))
+            _match_products(contents, butler, left, may_be_new=ref.id not in before)
             is_partial = ref.run.startswith(f"{output}/partial/")
-            (contents.partial if is_partial else contents.outcomes).append(left)
-            if left.record is None:
-                contents.findings.append(
-                    Finding(imbalance=Imbalance.UNREADABLE, what=str(left), why=f"in {ref.run}")
-                )
-    _match_products(contents, butler, before)
+            (contents.partial if is_partial else contents.outcomes).append(left.without_plan())
+    contents.findings += [
+        Finding(imbalance=Imbalance.NO_OUTCOME, what=str(of)) for of in contents.loose.values()
+    ]
     for run, types in runs.items():
         contents.gathers[run] = set(_gathers(butler, run, types))
     return contents
@@ -195,8 +195,8 @@ def _take(
     is_product = not _OUTCOME.fullmatch(name)
     for ref in refs:
         of = _Dataset(name, ref.run, tuple(ref.dataId.dimensions.required), ref.dataId.required_values)
-        if of.values:
-            contents.ids[ref.id] = of
+        if of.values and is_product:
+            contents.loose[ref.id] = of
         if of.values and is_product and not ref.run.startswith(f"{output}/partial/"):
             first = seen.setdefault(of.values, ref.run)
             if first != ref.run:
@@ -237,19 +237,18 @@ def _left(
     return LeftOutcome(ref.id, ref.datasetType.name, ref.run, dict(ref.dataId.required), record)
 
 
-def _match_products(contents: Contents, butler: Butler, before: set[UUID]) -> None:
-    """Compare what is registered with what the quanta of all outcomes were to write."""
-    planned: set[UUID] = set()
-    for outcome in (*contents.outcomes, *contents.partial):
-        quanta = list(outcome.planned())
-        planned.update(dataset for quantum in quanta for dataset, _ in quantum.outputs)
-        if outcome.record is not None and outcome.record.outcome == "done" and outcome.id in before:
-            contents.findings += _lost(contents, butler, outcome, quanta)
-    contents.findings += [
-        Finding(imbalance=Imbalance.NO_OUTCOME, what=str(of))
-        for dataset, of in contents.ids.items()
-        if dataset not in planned and not _OUTCOME.fullmatch(of.name)
-    ]
+def _match_products(contents: Contents, butler: Butler, outcome: LeftOutcome, *, may_be_new: bool) -> None:
+    """Compare what is registered with what the quanta of an outcome were to write."""
+    if outcome.record is None:
+        why = f"in {outcome.run}"
+        contents.findings.append(Finding(imbalance=Imbalance.UNREADABLE, what=str(outcome), why=why))
+        return
+    quanta = list(outcome.planned())
+    if outcome.record.outcome is Outcome.DONE and not may_be_new:
+        contents.findings += _lost(contents, butler, outcome, quanta)
+    for quantum in quanta:
+        for dataset, _ in quantum.outputs:
+            contents.loose.pop(dataset, None)
 
 
 def _lost(
@@ -259,7 +258,7 @@ def _lost(
     made_here = {dataset for quantum in quanta for dataset, _ in quantum.outputs}
     scratch = outcome.record.scratch if outcome.record is not None else ""
     for quantum in quanta:
-        missing = {d: n for d, n in quantum.outputs if d not in contents.ids and str(d) not in scratch}
+        missing = {d: n for d, n in quantum.outputs if d not in contents.loose and str(d) not in scratch}
         if not missing:
             continue
         if quantum.metadata is not None and quantum.metadata not in missing:
@@ -267,7 +266,7 @@ def _lost(
             ref = butler.get_dataset(quantum.metadata)
             wrote = set(butler.get(ref)["quantum"].getArray("outputs")) if ref is not None else set()
             missing = {d: n for d, n in missing.items() if str(d) in wrote}
-        elif any(d in made_here and d not in contents.ids for d, _ in quantum.inputs):
+        elif any(d in made_here and d not in contents.loose for d, _ in quantum.inputs):
             continue  # what it would have read was not made: it was left out
         for name in sorted(set(missing.values())):
             yield Finding(

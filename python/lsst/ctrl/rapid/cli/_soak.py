@@ -57,9 +57,9 @@ _LOG = logging.getLogger(__name__)
 @click.option(
     "--memory-slope",
     type=click.FloatRange(0),
-    default=20.0,
+    default=5.0,
     show_default=True,
-    help="How fast a warm process may grow, MiB a minute.",
+    help="How fast a warm process may grow, MiB a minute, once it has grown by 150 MiB.",
 )
 @click.option(
     "--without",

@@ -68,7 +68,7 @@ class SoakConfig:
     detectors: tuple[int, ...] = (90, 91, 93, 94)
     cadence: float = 6.0
     scale: str = "1/8"
-    memory_slope: float = 20.0
+    memory_slope: float = 5.0
     without: frozenset[Disturbance] = frozenset()
 
     @property

@@ -21,6 +21,9 @@ _SHORTEST = 30.0
 """Seconds after that without which nothing can be said."""
 _CORRELATED = 10
 """So many samples tell as much as one that is independent: memory is taken and given back by shards."""
+_MOST = 150.0
+"""MiB by which a warm process may grow in any case: calibrations of detectors that are new to it, and the
+heap's ups and downs."""
 _MIB = 2**20
 
 
@@ -61,21 +64,20 @@ class MemorySampler:
                     resident = process.memory_info().rss / _MIB
                 except psutil.Error:
                     continue
-                self.samples[what, process.pid].append((now, resident))
+                if resident:  # a process that is ending has none
+                    self.samples[what, process.pid].append((now, resident))
 
-    def slopes(self, limit: float, until: float) -> list[Slope]:
+    def slopes(self, limit: float) -> list[Slope]:
         """Return how each process grew that lived long enough.
 
         Parameters
         ----------
         limit
             How fast it may, MiB a minute.
-        until
-            When the work ended, UNIX seconds: what comes later is not looked at.
         """
         found = []
         for (what, pid), samples in sorted(self.samples.items(), key=lambda item: item[1][0]):
-            slope = fit_slope(what, pid, [one for one in samples if one[0] <= until], limit)
+            slope = fit_slope(what, pid, samples, limit)
             if slope is not None:
                 found.append(slope)
         return found
@@ -92,7 +94,8 @@ def fit_slope(what: str, pid: int, samples: Sequence[tuple[float, float]], limit
         Moments, seconds, and its memory, MiB; the first is of its start.
     limit
         How fast it may grow, MiB a minute.  It is too much if the slope of all samples but those of the
-        warm-up is above it by more than twice its standard error, and so is that of their second half.
+        warm-up is above it by more than twice its standard error, and so is that of their second half, and if
+        it has grown by more than 150 MiB in all.
     """
     if not samples:
         return None
@@ -102,16 +105,17 @@ def fit_slope(what: str, pid: int, samples: Sequence[tuple[float, float]], limit
         return None
     slope, error = _fit(values)
     later, later_error = _fit(values[len(values) // 2 :])
+    minutes = float(values[-1, 0] - values[0, 0]) / 60
     return Slope(
         process=what,
         pid=pid,
-        minutes=(values[-1, 0] - values[0, 0]) / 60,
+        minutes=minutes,
         first_mib=values[0, 1],
         last_mib=values[-1, 1],
         slope=slope,
         error=error,
         later_slope=later,
-        too_steep=slope - 2 * error > limit and later - 2 * later_error > limit,
+        too_steep=slope - 2 * error > limit and later - 2 * later_error > limit and slope * minutes > _MOST,
     )
 
 

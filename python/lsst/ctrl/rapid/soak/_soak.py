@@ -39,6 +39,9 @@ _FAULTS = (
 _GAP = (2.0, 7.0)
 _AWAY = (2.0, 6.0)
 _TICK = 0.2
+_AT_START = 0.3
+"""How often a head that was killed is killed once more while it starts."""
+_STARTING = (0.5, 8.0)
 _DRAIN_SECONDS = 600.0
 _OUTLIVE_SECONDS = 10.0
 _IDLE_SECONDS = 5.0
@@ -114,11 +117,11 @@ class _Soak:
         self._note("calm", seconds=round(config.calm))
         self._watch_until(ends)
         self._cameras[-1].stop()
-        worked_until, minutes = time.time(), (time.monotonic() - started) / 60
+        sent_until, minutes = time.time(), (time.monotonic() - started) / 60
         self._note("sending-ended")
         self._drain()
         self._sampler.stop()
-        drained = time.time() - worked_until
+        drained = time.time() - sent_until
         if left := sum(head.end_leftovers(_OUTLIVE_SECONDS) for head in self._heads):
             self._surprise(f"{left} worker(s) have outlived their head by {_OUTLIVE_SECONDS:g} s and more")
         balance = check_balance(
@@ -137,7 +140,7 @@ class _Soak:
             restarts=len(self._heads) - 1,
             unexpected=tuple(self._unexpected),
             drained_seconds=drained,
-            slopes=tuple(self._sampler.slopes(config.memory_slope, worked_until)),
+            slopes=tuple(self._sampler.slopes(config.memory_slope)),
             memory_slope=config.memory_slope,
             balance=balance,
         )
@@ -223,6 +226,11 @@ class _Soak:
             case Disturbance.HEAD_KILLED:
                 self._note(what, pid=self._head.pid)
                 self._head.kill()
+                if self._random.random() < _AT_START:
+                    self._start_head()
+                    time.sleep(self._random.uniform(*_STARTING))
+                    self._note("killed-at-start", pid=self._head.pid)
+                    self._head.kill()
                 self._start_again()
             case Disturbance.HEAD_STOPPED:
                 self._note(what, pid=self._head.pid)
