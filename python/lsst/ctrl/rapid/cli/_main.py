@@ -18,6 +18,7 @@ from ..model import InputError
 _COMMANDS = {
     "run": "._run",
     "run-graph": "._run_graph",
+    "doctor": "._doctor",
     "control": "._control",
     "catchup": "._control",
     "init-repo": "._repository",
