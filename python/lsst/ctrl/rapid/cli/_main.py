@@ -22,6 +22,7 @@ from ..model import InputError, is_full
 _COMMANDS = {
     "run": "._run",
     "run-graph": "._run_graph",
+    "doctor": "._doctor",
     "control": "._control",
     "status": "._control",
     "catchup": "._control",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ("run",)
+__all__ = ("check_sources", "run", "settings_of")
 
 import asyncio
 import contextlib
@@ -163,33 +163,8 @@ def run(pipeline: str, site: Path | None, log_level: str, **options: Any) -> Non
     start_logging(log_level)
     notice_lost_servers()
     facts = load_site_file(site) if site is not None else SiteFile()
-    _check_sources(options, facts)
-    if options["output"] is not None:
-        check_output(options["output"])
-    source = PipelineSource.parse(pipeline)
-    rapid = load_rapid_file(source.path)
-    for choice in rapid.pipelines:
-        load_pipeline(PipelineSource(source.path.parent / choice.pipeline, source.labels))
-    watch = _folders(_watched(options, facts))
-    DirectoryWatch(watch, lambda _: None).check()
-    if (quarantine := options["quarantine"] or facts.quarantine) is not None:
-        Quarantine.check(quarantine, watch)
-    policy = told_policy(rapid, facts, options)
-    settings, simulation, landing = _settings(source, facts, policy, options | {"site": site})
-    feeder = None if simulation is None else _simulator(simulation, landing, options["manifest"])
-    try:
-        executor = Executor(settings, feeder)
-        report = asyncio.run(_run(executor))
-    except RuntimeError as err:
-        raise click.ClickException(str(err)) from err
-    except sqlalchemy.exc.SQLAlchemyError as err:
-        if not is_away(err):
-            raise
-        told = " ".join(str(getattr(err, "orig", err)).split())
-        raise click.ClickException(
-            f"{settings.repository}: the registry is out of reach ({told}). "
-            "Start again when it is back: nothing was done, and what waits in the spool stays there."
-        ) from err
+    settings, feeder = _prepare(PipelineSource.parse(pipeline), facts, options | {"site": site})
+    executor, report = _execute(settings, feeder)
     console = RunConsole()
     print_summary(report, console)
     if executor.following is not None:
@@ -203,6 +178,52 @@ def run(pipeline: str, site: Path | None, log_level: str, **options: Any) -> Non
         sys.exit(_LEFT_FOR_THE_NEXT_START)
 
 
+def _prepare(
+    source: PipelineSource, facts: SiteFile, options: dict[str, Any]
+) -> tuple[RunSettings, Feeder | None]:
+    """Check what was asked for, then make the folders and the embedded repository that it needs."""
+    check_sources(options, facts)
+    if options["output"] is not None:
+        check_output(options["output"])
+    rapid = load_rapid_file(source.path)
+    for choice in rapid.pipelines:
+        load_pipeline(PipelineSource(source.path.parent / choice.pipeline, source.labels))
+    watch = _folders(_watched(options, facts))
+    DirectoryWatch(watch, lambda _: None).check()
+    if (quarantine := options["quarantine"] or facts.quarantine) is not None:
+        Quarantine.check(quarantine, watch)
+    policy = told_policy(rapid, facts, options)
+    settings, simulation = settings_of(source, facts, policy, options)
+    landing = settings.work_dir / "landing"
+    if options["repository"] is None and facts.repository is None:
+        _make_embedded(settings, policy, simulation)
+    if landing in settings.watch:
+        landing.mkdir(parents=True, exist_ok=True)
+    settings.work_dir.mkdir(parents=True, exist_ok=True)
+    if options["report"] is not None:
+        make_place_for(options["report"], "--report")
+    if simulation is None or not options["exposures"]:
+        return settings, None
+    return settings, _simulator(simulation, landing, options["manifest"])
+
+
+def _execute(settings: RunSettings, feeder: Feeder | None) -> tuple[Executor, Report]:
+    """Run to the end; returns what ran, and its report."""
+    try:
+        executor = Executor(settings, feeder)
+        return executor, asyncio.run(_run(executor))
+    except RuntimeError as err:
+        raise click.ClickException(str(err)) from err
+    except sqlalchemy.exc.SQLAlchemyError as err:
+        if not is_away(err):
+            raise
+        told = " ".join(str(getattr(err, "orig", err)).split())
+        raise click.ClickException(
+            f"{settings.repository}: the registry is out of reach ({told}). "
+            "Start again when it is back: nothing was done, and what waits in the spool stays there."
+        ) from err
+
+
 def _keep_report(settings: RunSettings) -> None:
     """Keep the report of what was done before new code is loaded beside that of what follows."""
     report = settings.work_dir / "report.json"
@@ -211,7 +232,7 @@ def _keep_report(settings: RunSettings) -> None:
     report.replace(report.with_name(f"report-{time.strftime('%Y%m%dT%H%M%S', time.gmtime())}.json"))
 
 
-def _check_sources(options: dict[str, Any], site: SiteFile) -> None:
+def check_sources(options: dict[str, Any], site: SiteFile) -> None:
     """Refuse sources of raws that exclude each other.
 
     Raises
@@ -248,10 +269,27 @@ def _folders(watched: Iterable[Literal["butler"] | Path]) -> tuple[Path, ...]:
     return tuple(source for source in watched if isinstance(source, Path))
 
 
-def _settings(
+def settings_of(
     source: PipelineSource, site: SiteFile, policy: Policy, options: dict[str, Any]
-) -> tuple[RunSettings, SimulationConfig | None, Path]:
-    """Return the run's settings, options before the site file; makes the embedded repository."""
+) -> tuple[RunSettings, SimulationConfig | None]:
+    """Return the run's settings, options before the site file, and the camera that is simulated, if one is.
+
+    Parameters
+    ----------
+    source
+        The pipeline.
+    site
+        What the site file says.
+    policy
+        What is processed.
+    options
+        Those of the command line, and the ``site`` file's path.
+
+    Raises
+    ------
+    InputError
+        If something is not possible.
+    """
     work_dir = Path(options["work_dir"] or site.work_dir or "rapid-data")
     landing = work_dir / "landing"
     instruments = options["instruments"] or site.instruments
@@ -272,19 +310,10 @@ def _settings(
         )
     watched = _watched(options, site)
     watch = _folders(watched)
-    if repository is None and simulation is not None:
-        repository = str(work_dir / "repo")
-        embedded = instruments or (_EMBEDDED_INSTRUMENT,)
-        check_policy(policy, embedded, detectors)
-        make_embedded_repository(Path(repository), embedded, simulation)
     if options["exposures"] or not (watched or options["data_query"]):
-        landing.mkdir(parents=True, exist_ok=True)
         watch = (*watch, landing)
-    work_dir.mkdir(parents=True, exist_ok=True)
-    if options["report"] is not None:
-        make_place_for(options["report"], "--report")
     settings = RunSettings(
-        repository=repository,
+        repository=repository or str(work_dir / "repo"),
         pipeline=source.path,
         labels=source.labels,
         instruments=instruments,
@@ -321,7 +350,15 @@ def _settings(
         control=site.control,
         redis=site.redis,
     )
-    return settings, simulation if options["exposures"] else None, landing
+    return settings, simulation
+
+
+def _make_embedded(settings: RunSettings, policy: Policy, simulation: SimulationConfig | None) -> None:
+    """Make the embedded repository, or complete it."""
+    assert simulation is not None, "Without a repository there is a simulated camera."
+    instruments = settings.instruments or (_EMBEDDED_INSTRUMENT,)
+    check_policy(policy, instruments, settings.detectors)
+    make_embedded_repository(Path(settings.repository), instruments, simulation)
 
 
 def _simulator(config: SimulationConfig, landing: Path, manifest: Path | None) -> Feeder:
