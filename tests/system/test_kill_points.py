@@ -105,7 +105,7 @@ def server(tmp_path: Path) -> Iterator[PostgresServer]:
 @pytest.mark.timeout(900)
 def test_each_phase_once(server: PostgresServer, start_run: StartRun, tmp_path: Path) -> None:
     chain = Chain(tmp_path / "chain", make_registry(tmp_path, server.get_uri()), start_run)
-    suffer_all(kills([1]), chain, tmp_path / "camera")
+    suffer_all(kills([2]), chain, tmp_path / "camera")
     chain.finish()
 
 

@@ -41,7 +41,7 @@ class Phase(enum.StrEnum):
     RETURNED = "returned"
     """The answer of a worker is here, and has not been handed to the committer."""
     BATCH_OPEN = "batch-open"
-    """All of a batch is inserted, in a transaction that is open."""
+    """All of a batch with products is inserted, in a transaction that is open."""
     RAWS_OPEN = "raws-open"
     """As `BATCH_OPEN`, of a batch with raws: those that are to be moved are in the datastore."""
     BATCH_COMMITTED = "batch-committed"

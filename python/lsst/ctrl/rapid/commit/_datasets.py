@@ -109,7 +109,7 @@ class DatasetRegistrar:
             with self._butler.transaction():
                 self._insert(transfers, products)
                 moved = self._moved(transfers)
-                if transfers or products.refs:
+                if products.refs:
                     reached(Phase.BATCH_OPEN)
                 if transfers:
                     reached(Phase.RAWS_OPEN)
