@@ -12,6 +12,7 @@ from collections.abc import Mapping
 
 import astropy.units as u
 from astro_metadata_translator import ObservationInfo
+from astropy.time import Time
 
 from ._camera_translators import (
     LatissTranslator,
@@ -30,6 +31,10 @@ FIRST_YEAR, LAST_YEAR = 2015, 2099
 
 MAX_EXPOSURE_TIME = 86_400.0
 """Longest exposure time that is believed, seconds."""
+
+_FIRST_MJD, _LAST_MJD = (
+    float(Time(f"{year}-01-01", scale="tai").mjd) for year in (FIRST_YEAR, LAST_YEAR + 1)
+)
 
 _TRANSLATORS: Mapping[str, type[LsstTranslator]] = {
     "LSSTCam": LsstCamTranslator,
@@ -126,8 +131,8 @@ def _check_possible(info: ObservationInfo) -> None:
     begin, exposure_time = info.datetime_begin, info.exposure_time
     if begin is None or exposure_time is None:
         raise RefusedError(f"The header of {info.observation_id} does not say when the exposure was taken.")
-    year = begin.datetime.year if math.isfinite(begin.mjd) else 0
-    if not FIRST_YEAR <= year <= LAST_YEAR:
+    # Not as a date of Python's, which knows no year 0.
+    if not _FIRST_MJD <= begin.mjd < _LAST_MJD:
         raise RefusedError(
             f"The header of {info.observation_id} says that it began at MJD {begin.mjd:.5f}, which cannot be."
         )
