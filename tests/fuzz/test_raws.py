@@ -115,6 +115,7 @@ def check_storable(fields: Mapping[str, Any], what: str) -> None:
 @given(headers())
 @example({**SCIENCE, "AZSTART": math.inf})
 @example({**SCIENCE, "DARKTIME": "1e999"})
+@example({**SCIENCE, "MJD-BEG": -678576})
 @example({**SCIENCE, "CURINDEX": 10**30})
 @example({**SCIENCE, "RA": math.nan, "ROTPA": "NaN"})
 def test_a_header_gives_records_or_is_refused(header: dict[str, Any]) -> None:

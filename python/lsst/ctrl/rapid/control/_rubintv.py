@@ -6,7 +6,7 @@ __all__ = ("LONGEST_VALUE", "NOT_OURS", "ORDERS", "RESETS", "changes_of", "read_
 
 from collections.abc import Mapping
 
-from ..model import InputError, PatternSpec, Vary
+from ..model import InputError, PatternSpec, Vary, parse
 from ._messages import Changes, LiveSettings
 from ._status import ClusterReport, DetectorLoad, WorkersLine
 
@@ -57,7 +57,7 @@ def changes_of(key: str, value: str) -> Changes:
     if not told or len(told) > LONGEST_VALUE:
         raise InputError(f"its value is not a text of 1 to {LONGEST_VALUE} letters")
     if key == CHIP_SELECTION:
-        return Changes(pattern=PatternSpec(include=(told,)))
+        return Changes(pattern=parse(PatternSpec, [told], "the pattern"))
     vary = _VARY.get(told.replace("-", "_"))
     if vary is None:
         raise InputError(f"{told!r} is not one of {', '.join(_VARY)}")

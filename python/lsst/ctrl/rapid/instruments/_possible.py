@@ -9,6 +9,7 @@ from collections.abc import Mapping
 
 import astropy.units as u
 from astro_metadata_translator import ObservationInfo
+from astropy.time import Time
 
 from ._header import RefusedError
 from ._identity import MAX_SEQ_NUM
@@ -16,6 +17,10 @@ from ._raw import HeaderValue
 
 FIRST_YEAR, LAST_YEAR = 2015, 2099
 """Years in which a raw of these instruments can have been taken."""
+
+_FIRST_MJD, _LAST_MJD = (
+    float(Time(f"{year}-01-01", scale="tai").mjd) for year in (FIRST_YEAR, LAST_YEAR + 1)
+)
 
 MAX_EXPOSURE_TIME = 86_400.0
 """Longest exposure time that is believed, seconds."""
@@ -83,8 +88,8 @@ def check_times(info: ObservationInfo) -> None:
     told = f"The header of {info.observation_id}"
     if begin is None or end is None or exposure_time is None:
         raise RefusedError(f"{told} does not say when the exposure was taken.")
-    year = begin.datetime.year if math.isfinite(begin.mjd) else 0
-    if not FIRST_YEAR <= year <= LAST_YEAR:
+    # Not as a date of Python's, which knows no year 0.
+    if not _FIRST_MJD <= begin.mjd < _LAST_MJD:
         raise RefusedError(f"{told} says that it began at MJD {begin.mjd:.5f}, which cannot be.")
     seconds = exposure_time.to_value(u.s)
     if not (seconds == -1.0 or 0.0 <= seconds <= MAX_EXPOSURE_TIME):
