@@ -55,8 +55,8 @@ def test_whether_there_is_room_is_tried(place: Place, disk: SmallDisk) -> None:
 
 
 def make_read_only(monkeypatch: pytest.MonkeyPatch) -> None:
-    def deny(*_: object, **__: object) -> None:
-        raise PermissionError(errno.EACCES, "Permission denied")
+    def deny(path: str, **_: object) -> None:
+        raise PermissionError(errno.EACCES, "Permission denied", path)
 
     monkeypatch.setattr(os, "makedirs", deny)
 
@@ -90,6 +90,17 @@ def test_a_folder_that_was_removed_is_made_again(place: Place) -> None:
         path.unlink() if path.is_file() else path.rmdir()
     assert not folder.exists()
     assert writer.put({"a": 1}, ref)
+
+
+def test_a_file_that_is_missing_elsewhere_is_no_fault_of_the_disk(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def read_lazily(*_: object) -> None:
+        raise FileNotFoundError(errno.ENOENT, "No such file or directory", "/landing/raw.fits")
+
+    monkeypatch.setattr(os, "replace", read_lazily)
+    with pytest.raises(RuntimeError, match="Failed to serialize"):
+        LocalWriter(place.datastore()).put({"a": 1}, place.ref("StructuredDataDict"))
 
 
 def test_what_cannot_be_serialised_is_no_fault_of_the_disk(place: Place) -> None:

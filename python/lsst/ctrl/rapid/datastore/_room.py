@@ -10,15 +10,15 @@ import os
 import secrets
 from pathlib import Path
 
-from ..model import find_os_error
+from ..model import causes, says_full
 
 _FAULTS = frozenset(
     {
-        errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO, errno.ESTALE,
-        errno.ENOTDIR, errno.ENOENT, errno.ENODEV, errno.ENXIO,
+        errno.EACCES, errno.EPERM, errno.EIO, errno.ESTALE, errno.ENOTDIR, errno.EEXIST, errno.ENOENT,
+        errno.ENODEV, errno.ENXIO,
     }
 )  # fmt: skip
-"""What the operating system says of a folder to which nothing can be written."""
+"""What the operating system says of a folder to which nothing can be written, beside that it is full."""
 
 _ROOM = 1 << 20
 """Bytes that are written to find out whether there is room."""
@@ -55,14 +55,23 @@ def storage_error(err: BaseException, path: str) -> StorageError | None:
         The file.
     """
     folder = os.path.dirname(path)
-    if (found := find_os_error(err, _FAULTS)) is not None:
-        return StorageError(f"{os.strerror(found.errno or 0)}: {path}", folder)
+    for cause in causes(err):
+        if isinstance(cause, OSError) and (says_full(cause) or _is_of(cause, folder)):
+            return StorageError(f"{os.strerror(cause.errno or 0)}: {path}", folder)
     # Some libraries keep what the operating system said to themselves.
     with contextlib.suppress(OSError):
         there = os.statvfs(folder)
         if there.f_bavail * there.f_frsize < _ROOM:
             return StorageError(f"{os.strerror(errno.ENOSPC)}: {path}", folder)
     return None
+
+
+def _is_of(err: OSError, folder: str) -> bool:
+    """Tell whether an error is of a folder, of what is in it, or of one in which it is to be made."""
+    if err.errno not in _FAULTS or not isinstance(err.filename, str):
+        return False
+    name = os.path.abspath(err.filename)
+    return os.path.commonpath([name, folder]) in {name, folder}
 
 
 def can_write(folder: str) -> str:

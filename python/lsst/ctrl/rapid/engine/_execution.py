@@ -16,7 +16,7 @@ from lsst.utils.introspection import get_full_type_name
 
 from .._phases import Phase, reached
 from ..datastore import StorageError
-from ..model import QuantumTimes
+from ..model import QuantumTimes, causes
 from ..plan import PlannedQuantum
 from ._butler import ShardButler
 from ._messages import StorageFault
@@ -128,13 +128,9 @@ def explain(err: BaseException) -> str:
 
 def _storage_fault(err: BaseException) -> StorageFault | None:
     """Return why nothing can be written, if that is what led to an error."""
-    current: BaseException | None = err
-    seen: set[int] = set()
-    while current is not None and id(current) not in seen:
-        if isinstance(current, StorageError):
-            return StorageFault(reason=current.reason, folder=current.folder)
-        seen.add(id(current))
-        current = current.__cause__ or current.__context__
+    for cause in causes(err):
+        if isinstance(cause, StorageError):
+            return StorageFault(reason=cause.reason, folder=cause.folder)
     return None
 
 
