@@ -129,5 +129,5 @@ def _interrupts_later() -> Iterator[None]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
-        for number in came:
-            signal.raise_signal(number)
+        for waited in came:
+            signal.raise_signal(waited)
