@@ -10,8 +10,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from distributed.system import MEMORY_LIMIT
 
-from lsst.ctrl.rapid.engine import TimeLimitError, WorkerAbsentError, WorkerLostError, _process
+from lsst.ctrl.rapid.engine import TimeLimitError, WorkerAbsentError, WorkerLostError, _nanny, _process
+from lsst.ctrl.rapid.engine._memory import memory_limit
 from lsst.ctrl.rapid.engine._pauses import Pauses
 from lsst.ctrl.rapid.engine._workers import Event, Ready, Unfit
 from support.worker_bench import Bench, steered_workers, wait_until
@@ -83,6 +85,22 @@ def test_a_worker_that_takes_too_much_memory_is_ended_and_it_is_said_why(bench: 
     with pytest.raises(WorkerLostError, match=r"; out of memory: it used \d+ MB, and may use 1200 MB$"):
         bench.begin("worker-0", bench.request("run", 90)).result(60)
     assert not isinstance(bench.begin("worker-1", bench.request("run", 91)).result(60), WorkerLostError)
+
+
+def test_it_is_said_when_the_system_killed_for_want_of_memory(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = _nanny.system_kills()
+    monkeypatch.setattr(_nanny, "system_kills", lambda: before + 1)
+    bench.order("first.90", "die")
+    with pytest.raises(WorkerLostError, match=r"\(Killed\); out of memory: the system had none left"):
+        bench.begin("worker-0", bench.request("run", 90)).result(60)
+
+
+def test_no_worker_may_take_the_machine() -> None:
+    shares = [memory_limit(workers) for workers in (1, 2, 8)]
+    assert shares[0] == shares[1] < MEMORY_LIMIT
+    assert shares[2] == pytest.approx(shares[0] / 4, abs=1)
 
 
 @pytest.mark.parametrize("how", ["holds the interpreter", "is stopped"])

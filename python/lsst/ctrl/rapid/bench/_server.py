@@ -129,5 +129,5 @@ def _interrupts_later() -> Iterator[None]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
-        for told in came:
-            signal.raise_signal(told)
+        for waited in came:
+            signal.raise_signal(waited)
