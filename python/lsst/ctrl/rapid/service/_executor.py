@@ -23,13 +23,12 @@ from ..ingest import RegisteredRaw
 from ..model import Arrival, InputError, Report, Shard
 from ..monitor import write_report
 from ..plan import is_away
+from ._beginning import Callbacks, read_before
 from ._calls import ShardCalls
 from ._clock import ClockWatch
 from ._compiled import CompiledRun, compile_run
 from ._control import ExecutorControl, taking_orders
 from ._crew import Crew
-from ._days import read_days
-from ._ended import EndedBefore
 from ._feeding import Feeder, Feeding
 from ._flow import PUBLISH, ShardFlow
 from ._giving_up import give_up
@@ -37,8 +36,8 @@ from ._intake import Intake
 from ._keeping import Keeping, keep_output, make_committer
 from ._parts import Parts
 from ._planning import HeadPlanner
+from ._recalibrating import Recalibrating
 from ._settings import RunSettings
-from ._sources import Sources, select_raws
 from ._status import Status
 from ._wiring import make_ingestor, make_parts, worker_setup
 
@@ -91,11 +90,11 @@ class Executor:
         self._following: LiveSettings | None = None
         self._crew = Crew(settings.workers)
         self._finished = asyncio.Event()
-        self._reload = asyncio.Event()
         self._control = ExecutorControl(settings, self, self._apply)
         self._broken: BaseException | None = None
         self._parts: Parts | None = None
         self._pool: WorkerPool | None = None
+        self._recalibrating: Recalibrating | None = None
 
     async def run(self) -> Report:
         """Run until everything that was sent has ended, or until `stop`.
@@ -120,6 +119,7 @@ class Executor:
                 registry, take_output, compiled.butler, settings.repository, settings.output
             )
             stack.callback(self._lock.close)
+            recalibrating = self._recalibrating = Recalibrating(compiled, registry, settings.calibration_ttl)
             pool = self._pool = WorkerPool(
                 worker_setup(settings, compiled),
                 settings.workers,
@@ -137,33 +137,13 @@ class Executor:
             stack.push_async_callback(asyncio.wait, [opening])
             committer = self._make_committer(compiled)
             await self._start_committer(committer)
-            ended = await self._loop.run_in_executor(registry, compiled.ended_before, settings.output)
-            if ended.days:
-                _LOG.info(
-                    "There are RUNs of %d day(s) below %s: what was done or failed there is left as it is.",
-                    ended.days,
-                    settings.output,
-                )
-            await self._loop.run_in_executor(registry, compiled.remove_leftovers, settings.output)
-            days = await self._loop.run_in_executor(
-                registry,
-                read_days,
-                compiled.butler,
-                compiled.pipelines.values(),
-                settings.output,
-                compiled.instruments,
-                ended.newest_days,
-            )
-            selection = (
-                await self._loop.run_in_executor(registry, select_raws, settings, compiled, ended)
-                if settings.data_query
-                else None
-            )
-            sources = self._sources = await self._loop.run_in_executor(
-                registry, self._make_sources, compiled, ended
-            )
+            callbacks = Callbacks(self._arrived, self._unreadable, self._feeding.has_room)
+            before = await self._loop.run_in_executor(registry, read_before, settings, compiled, callbacks)
+            sources = self._sources = before.sources
             planner = HeadPlanner(compiled, registry)
-            parts = self._parts = make_parts(settings, compiled, committer, ended, planner, self._started)
+            parts = self._parts = make_parts(
+                settings, compiled, committer, before.ended, planner, self._started
+            )
             stack.callback(parts.scratch.close)
             if self._stopping:
                 parts.conductor.drain()
@@ -177,32 +157,36 @@ class Executor:
             stack.enter_context(seldom_collected())
             # Not before: Dask's start changes sys.path, and a RUN lists the packages that are found along it.
             self._keeping.look(time.time())
-            self._intake.days.resume(days)
+            self._intake.days.resume(before.days)
             await asyncio.to_thread(sources.start)
             self._spawn(self._read_arrivals())
             self._spawn(self._tick())
-            self._spawn(self._refresh_calibrations())
+            self._spawn(recalibrating.go_on())
             self._spawn(keep_output(self._lock, self._broke))
             self._spawn(parts.refusals.look_after())
             self._spawn(parts.storage.look_after(self._flow.act))
             if self._feeder is not None:
                 self._spawn(self._feeding.feed(self._feeder, self._crew.settled, sources), _FEED)
-            if selection is not None:
-                self._spawn(self._feeding.feed_selection(selection, parts, registry), _FEED)
+            if before.selection is not None:
+                self._spawn(self._feeding.feed_selection(before.selection, parts, registry), _FEED)
             self._control.begin(parts, self._flow)
             await self._finished.wait()
-            self._phase = "committing"
-            await asyncio.to_thread(sources.stop)
-            await asyncio.to_thread(committer.close)
-            parts.record.unregistered = committer.left[1]
-            await asyncio.to_thread(parts.refusals.close)
-            await asyncio.sleep(0)  # let what the committer said last be taken in
-            await asyncio.gather(*(task for task in self._tasks if task.get_name() == PUBLISH))
-            for task in self._tasks:
-                task.cancel()
+            await self._end(parts, committer)
         if self._broken is not None:
             raise self._broken
         return self._report(parts)
+
+    async def _end(self, parts: Parts, committer: Committer) -> None:
+        """Have what is done registered and published."""
+        self._phase = "committing"
+        await asyncio.to_thread(self._sources.stop)
+        await asyncio.to_thread(committer.close)
+        parts.record.unregistered = committer.left[1]
+        await asyncio.to_thread(parts.refusals.close)
+        await asyncio.sleep(0)  # let what the committer said last be taken in
+        await asyncio.gather(*(task for task in self._tasks if task.get_name() == PUBLISH))
+        for task in self._tasks:
+            task.cancel()
 
     def stop(self) -> None:
         """Finish what runs within the limit, commit, and end the run; what waits stays unprocessed."""
@@ -259,7 +243,8 @@ class Executor:
 
     def reload(self) -> None:
         """Read the calibrations anew now; shards that are dispatched once the log says so use them."""
-        self._reload.set()
+        if self._recalibrating is not None:  # else they are about to be read
+            self._recalibrating.ask()
 
     def abandon(self) -> None:
         """End the worker processes at once; the caller exits without coming back."""
@@ -291,17 +276,6 @@ class Executor:
         )
 
     # Start
-
-    def _make_sources(self, compiled: CompiledRun, ended: EndedBefore) -> Sources:
-        return Sources(
-            self._settings,
-            compiled,
-            ended,
-            on_arrival=self._arrived,
-            on_registered=self._arrived,
-            on_unreadable=self._unreadable,
-            has_room=self._feeding.has_room,
-        )
 
     def _make_committer(self, compiled: CompiledRun) -> Committer:
         def told(committed: Committed) -> None:
@@ -397,25 +371,6 @@ class Executor:
                 self._flow.act()
             self._check_finished()
 
-    async def _refresh_calibrations(self) -> None:
-        """Read the calibrations anew, time and again, and at once when asked to."""
-        while True:
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._reload.wait(), self._settings.calibration_ttl)
-            asked = self._reload.is_set()
-            self._reload.clear()
-            try:
-                await self.read_calibrations()
-            except Exception as err:  # noqa: BLE001 -- the registry may be out of reach for a while
-                _LOG.warning(
-                    "The calibrations could not be read anew; those known stay in use: %s: %s",
-                    type(err).__name__, " ".join(str(getattr(err, "orig", err)).split()),
-                    exc_info=None if is_away(err) else err,
-                )  # fmt: skip
-            else:
-                if asked:
-                    _LOG.info("The calibrations were read anew.")
-
     async def read_calibrations(self) -> None:
         """Read the calibrations anew; shards that are dispatched from then on use them.
 
@@ -424,9 +379,8 @@ class Executor:
         Exception
             What the registry says when it is out of reach; those known stay in use.
         """
-        assert self._parts is not None, "Nobody asks before the parts are made."
-        compiled = self._parts.compiled
-        await self._loop.run_in_executor(self._registry, compiled.calibrations.refresh, compiled.butler)
+        assert self._recalibrating is not None, "Nobody asks before the run has begun."
+        await self._recalibrating.read()
 
     async def catch_up(self, where: str) -> str:
         """Take registered raws in that have no outcome; returns what was found.
