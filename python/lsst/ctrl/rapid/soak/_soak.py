@@ -112,8 +112,8 @@ class _Soak:
         deck = self._deck()
         while (now := time.monotonic()) < ends - config.calm:
             self._watch_until(min(now + self._random.uniform(*_GAP), ends - config.calm))
-            if time.monotonic() < ends - config.calm:
-                self._disturb(next(deck))
+            if time.monotonic() < ends - config.calm and (what := next(deck, None)) is not None:
+                self._disturb(what)
         self._note("calm", seconds=round(config.calm))
         self._watch_until(ends)
         self._cameras[-1].stop()
