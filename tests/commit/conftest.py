@@ -127,7 +127,7 @@ def make_bench(folder: Path, server: PostgresServer | None) -> Iterator[Bench]:
     Butler.makeRepo(repo, config=config)
     make_repository(repo, ["LSSTCamSim"])
     (folder / "toy.yaml").write_text(PIPELINE)
-    sent = list(simulate(SimulationConfig(detectors=tuple(range(90, 98)), scale="1/16"), folder / "landing"))
+    sent = list(simulate(SimulationConfig(detectors=tuple(range(90, 100)), scale="1/16"), folder / "landing"))
     with Butler.from_config(repo) as butler:
         pipeline = compile_pipeline(PipelineSource(folder / "toy.yaml"), butler)
         records = RecordStore.from_butler(butler, ["LSSTCamSim"])

