@@ -124,8 +124,8 @@ class Chain:
         )
         may_pass = {Imbalance.RAW_NOT_REGISTERED, *filter(lambda one: one.may_pass, Imbalance)}
         found = [one for one in balance.findings if not allow_waiting or one.imbalance not in may_pass]
-        assert found == []
-        assert balance.sent == self._sent
+        assert not found, found  # this module's assertions are not rewritten
+        assert balance.sent == self._sent, f"{self._sent} were sent, and {balance.sent} are accounted for"
         return balance
 
     def finish(self, *, may_fail: str = "") -> Contents:
@@ -140,8 +140,8 @@ class Chain:
         assert run.end() == 0, run.log.read_text()
         balance = self.check()
         failed = [one for one in balance.ended if not may_fail or may_fail not in one.reason]
-        assert failed == []
-        assert balance.done + balance.failed == self._sent
+        assert not failed, failed
+        assert balance.done + balance.failed == self._sent, balance
         # Of attempts whose process was killed before they were registered.
         assert {orphan.kind for orphan in balance.orphans} <= {OrphanKind.TEMPORARY, OrphanKind.UNREGISTERED}
         with Butler.from_config(self._root) as butler:
@@ -155,6 +155,7 @@ class Chain:
             ]
             totals = butler.query_datasets("toy_total", "rapid/*", find_first=False, limit=None)
             assert may_fail or {butler.get(ref)["n"] for ref in totals} == {len(DETECTORS)}
-        assert [where for where in contents if where[0].startswith("rapid/partial/")] == []
+        left = [one for one in contents if one[0].startswith("rapid/partial/")]
+        assert not left, f"partial gathers are left beside complete ones: {left}"
         assert len(contents) == len(set(contents))
         return frozenset(contents)

@@ -72,9 +72,6 @@ class DatasetRegistrar:
     whether a dataset is there already, through a temporary table and three joins, which takes some 5 ms.
     Nearly everything here is new, so few are inserted as they are; only where that violates a constraint, all
     is done again upstream's ways, which take what is there as it is and tell what is in conflict.
-
-    A file that is to be moved is linked or copied, and removed once it is registered: whoever is killed
-    between leaves it where it is found again.
     """
 
     def __init__(
