@@ -42,6 +42,9 @@ _TICK = 0.2
 _AT_START = 0.3
 """How often a head that was killed is killed once more while it starts."""
 _STARTING = (0.5, 8.0)
+_STOPPED_WELL = (0, 3)
+"""Exit codes of a head that is told to stop: the second, where something is left for the next start."""
+
 _DRAIN_SECONDS = 600.0
 _OUTLIVE_SECONDS = 10.0
 _IDLE_SECONDS = 5.0
@@ -234,7 +237,7 @@ class _Soak:
                 self._start_again()
             case Disturbance.HEAD_STOPPED:
                 self._note(what, pid=self._head.pid)
-                if (code := self._head.stop()) != 0:
+                if (code := self._head.stop()) not in _STOPPED_WELL:
                     self._surprise(f"the head did not stop well: exit code {code}; see {self._head.log.name}")
                 self._start_again()
             case Disturbance.WORKER_KILLED:
