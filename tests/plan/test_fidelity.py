@@ -137,26 +137,42 @@ def _uri(server: PostgresServer, database: str | None = None) -> str:
     return server.get_uri(database).replace("postgresql://", "postgresql+psycopg2://")
 
 
-@pytest.fixture(scope="module", params=["sqlite", "postgresql"])
-def observatory(
+@pytest.fixture(scope="module")
+def observatories(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Observatory]:
-    """The same datasets with the same IDs, before and after the exposures are committed."""
-    server = request.getfixturevalue("server") if request.param == "postgresql" else None
-    folder = tmp_path_factory.mktemp("shapes")
+) -> Iterator[Callable[[str], Observatory]]:
+    """Return, by the kind of its database, the one observatory of this module."""
+    with contextlib.ExitStack() as stack:
+
+        @functools.cache
+        def get(kind: str) -> Observatory:
+            server = request.getfixturevalue("server") if kind == "postgresql" else None
+            return _make_observatory(tmp_path_factory.mktemp("shapes"), server, stack)
+
+        yield get
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def observatory(request: pytest.FixtureRequest, observatories: Callable[[str], Observatory]) -> Observatory:
+    return observatories(request.param)
+
+
+def _make_observatory(
+    folder: Path, server: PostgresServer | None, stack: contextlib.ExitStack
+) -> Observatory:
+    """Make the same datasets with the same IDs, before and after the exposures are committed."""
     _make_repository(folder / "before", None if server is None else _uri(server))
     _copy(folder / "before", folder / "after", server)
-    with contextlib.ExitStack() as stack:
-        before, after = (
-            stack.enter_context(Butler.from_config(str(folder / name), writeable=True, inferDefaults=False))
-            for name in ("before", "after")
-        )
-        for night in (NIGHT, OURS):
-            add_exposures(after, night)
-            for exposure in night.exposures:
-                after.registry._importDatasets(raws(after, night, exposure, night.detectors))
-        add_given(after, NIGHT, registered)
-        yield Observatory(before, after)
+    before, after = (
+        stack.enter_context(Butler.from_config(str(folder / name), writeable=True, inferDefaults=False))
+        for name in ("before", "after")
+    )
+    for night in (NIGHT, OURS):
+        add_exposures(after, night)
+        for exposure in night.exposures:
+            after.registry._importDatasets(raws(after, night, exposure, night.detectors))
+    add_given(after, NIGHT, registered)
+    return Observatory(before, after)
 
 
 class Live:
