@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-from collections.abc import AsyncIterator, Iterator
+import sys
+from collections.abc import AsyncIterator, Iterator, Mapping
 from pathlib import Path
 
 import psutil
 import pytest
 import trustme
-from distributed import Client, Worker
+from distributed import Client
 from distributed.security import Security
 
 from lsst.ctrl.rapid.engine import WorkerPool, WorkerSetup
@@ -33,7 +34,7 @@ def certificates(folder: Path) -> dict[str, str]:
             (("ca_file", "ca.pem"), ("cert", "cert.pem"), ("key", "key.pem"))}  # fmt: skip
 
 
-def security(files: dict[str, str]) -> Security:
+def security(files: Mapping[str, str]) -> Security:
     """Return what a worker or client elsewhere has."""
     roles = {f"tls_{role}_{name}": files[name] for role in ("worker", "client") for name in ("cert", "key")}
     return Security(tls_ca_file=files["ca_file"], require_encryption=True, **roles)
@@ -66,28 +67,42 @@ def listening() -> Iterator[str]:
             yield from (c.laddr.ip for c in process.net_connections("inet") if c.status == psutil.CONN_LISTEN)
 
 
-async def let_in(address: str, credentials: Security | None, *, within: str = "2s") -> bool:
-    """Tell whether a client and a worker with these credentials get a connection."""
+async def client_is_let_in(address: str, credentials: Security | None, within: str) -> bool:
     try:
         async with Client(
             address, security=credentials, asynchronous=True, timeout=within, set_as_default=False
         ) as client:
             await client.scheduler.identity(n_workers=-1)
     except (OSError, TimeoutError, RuntimeError, TypeError):
-        seen = False
-    else:
-        seen = True
-    worker = Worker(
-        address, security=credentials, nthreads=1, host="127.0.0.1", dashboard=False, death_timeout=within
-    )
+        return False
+    return True
+
+
+async def worker_is_let_in(address: str, tls: Mapping[str, str], within: str) -> bool:
+    """Tell whether a worker in a process of its own, which ends when it is not let in, gets a connection."""
+    words = [word for name, path in tls.items() for word in (f"--tls-{name.replace('_', '-')}", path)]
+    worker = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "distributed.cli.dask_worker", address, "--nthreads", "1", "--no-nanny",
+        "--no-dashboard", "--host", "127.0.0.1", "--death-timeout", within, *words,
+        stderr=asyncio.subprocess.PIPE,
+    )  # fmt: skip
+    assert worker.stderr is not None
     try:
-        await asyncio.wait_for(worker, 30)
-    except (OSError, TimeoutError, RuntimeError, TypeError):
-        joined = False
-    else:
-        joined = True
+        async with asyncio.timeout(60):
+            async for line in worker.stderr:
+                if b"Registered to:" in line:
+                    return True
     finally:
-        await worker.close()
+        with contextlib.suppress(ProcessLookupError):
+            worker.kill()
+        await worker.wait()
+    return False
+
+
+async def let_in(address: str, tls: Mapping[str, str] | None, *, within: str = "2s") -> bool:
+    """Tell whether a client and a worker with these credentials get a connection."""
+    seen = await client_is_let_in(address, None if tls is None else security(tls), within)
+    joined = await worker_is_let_in(address, tls or {}, within)
     assert seen == joined
     return joined
 
@@ -99,9 +114,9 @@ async def test_only_who_has_a_certificate_of_the_same_authority_is_let_in(
     async with pool_of(site.workers) as address:
         assert address.startswith("tls://127.0.0.1:")
         assert set(listening()) == {"127.0.0.1"}
-        assert await let_in(address, security(tls), within="60s")
+        assert await let_in(address, tls, within="60s")
         refused = await asyncio.gather(
-            let_in(address, security(certificates(tmp_path / "others"))),
+            let_in(address, certificates(tmp_path / "others")),
             let_in(address.replace("tls://", "tcp://"), None),
         )
         assert refused == [False, False]
