@@ -139,12 +139,7 @@ class Spool:
     def set_aside(self, number: int) -> Path:
         """Move a batch out of the way; returns where it is now."""
         path = self._path(number)
-        folder = self.folder / _ASIDE
-        folder.mkdir(exist_ok=True)
-        aside, again = folder / path.name, 0
-        while aside.exists():
-            again += 1
-            aside = folder / f"{path.stem}-{again}.json"
+        aside = self._free_aside(path.stem)
         path.rename(aside)
         self._sizes.pop(number, None)
         self._sync()
@@ -152,10 +147,18 @@ class Spool:
 
     def keep_aside(self, number: int, items: Sequence[Item]) -> Path:
         """Write items of a batch that could not be registered aside; returns where they are."""
+        aside = self._free_aside(f"{number:012d}-refused")
+        aside.write_text(self._form.write(items))
+        return aside
+
+    def _free_aside(self, stem: str) -> Path:
+        """Return a name that no file set aside has: numbers begin anew with each run."""
         folder = self.folder / _ASIDE
         folder.mkdir(parents=True, exist_ok=True)
-        aside = folder / f"{number:012d}-refused.json"
-        aside.write_text(self._form.write(items))
+        aside, again = folder / f"{stem}.json", 0
+        while aside.exists():
+            again += 1
+            aside = folder / f"{stem}-{again}.json"
         return aside
 
     def remove(self, number: int) -> None:
