@@ -10,11 +10,11 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
-from lsst.daf.butler import CollectionType
+from lsst.daf.butler import CollectionType, DatasetType
 
 from lsst.ctrl.rapid.check import Imbalance, OrphanKind
 from lsst.ctrl.rapid.cli import main
-from lsst.ctrl.rapid.model import InputError, Outcome
+from lsst.ctrl.rapid.model import InputError, Outcome, OutcomeRecord, Times
 from lsst.ctrl.rapid.simulator import SentRaw
 from support.registered import INSTRUMENT, OtherIngest
 
@@ -196,6 +196,21 @@ def test_an_exposure_that_was_not_gathered(scene: Scene) -> None:
     assert finding.imbalance is Imbalance.GATHER_WAITING
     assert str(scene.sent[0].exposure) in finding.what
     assert "step1b" in finding.why
+
+
+def test_outcomes_of_groups_and_days_are_of_no_exposure(scene: Scene) -> None:
+    butler = scene.butler
+    for unit in ("group", "day_obs"):
+        name = f"rapid_late_{unit}_gather_outcome"
+        outcome = DatasetType(name, ["instrument", unit], "StructuredDataDict", universe=butler.dimensions)
+        butler.registry.registerDatasetType(outcome)
+        raw = scene.find("rapid_step1a_outcome", scene.sent[0]).dataId
+        record = butler.registry.expandDataId(raw).records["exposure"]
+        of = {"instrument": INSTRUMENT, unit: getattr(record, unit)}
+        told = OutcomeRecord(outcome=Outcome.DONE, attempts=1, times=Times())
+        butler.put(told.model_dump(mode="json"), outcome, of, run=RUN)
+    assert scene.found() == []
+    assert scene.check().shards["late_day_obs_gather"] == {Outcome.DONE: 1}
 
 
 def test_products_without_an_outcome(scene: Scene) -> None:

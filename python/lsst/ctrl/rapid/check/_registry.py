@@ -277,7 +277,8 @@ def _lost(
 def _gathers(butler: Butler, run: str, types: frozenset[str]) -> Iterator[str]:
     """Yield the labels of the steps of a RUN's pipeline that gather the detectors of an exposure."""
     for name in types:
-        if (found := re.fullmatch(r"rapid_(.+)_gather_outcome", name)) and not found[1].endswith("_group"):
+        found = re.fullmatch(r"rapid_(.+)_gather_outcome", name)
+        if found and "exposure" in butler.get_dataset_type(name).dimensions.required:
             yield found[1]
     if _PIPELINE not in types:
         return
