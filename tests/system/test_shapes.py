@@ -96,12 +96,12 @@ class Ran:
 def ran(repo: Path) -> Mapping[str, Ran]:
     """All shapes, run."""
     reports, commands = {}, []
-    for shape in CHOSEN_SHAPES:
+    for place, shape in enumerate(CHOSEN_SHAPES):
         folder = repo.parent / shape.run
         folder.mkdir(parents=True)
         source = write_pipeline(shape, folder)
         rapid_here(
-            "run", source.uri, "-b", repo, "-i", INPUTS, "-d", WHERE, "-o", f"ours/{shape.run}",
+            "run", source.uri, "-b", repo, "-i", INPUTS, "-d", WHERE, "-o", f"ours/{place}",
             "--work-dir", folder / "work", "--workers", 2,
         )  # fmt: skip
         report = Report.model_validate_json((folder / "work" / "report.json").read_text())
