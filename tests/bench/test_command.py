@@ -5,8 +5,10 @@ from __future__ import annotations
 import contextlib
 import subprocess
 import sys
+import tempfile
 import time
 import types
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -131,18 +133,25 @@ def server_file(folder: Path) -> list[str]:
     return []
 
 
-def test_terminated_it_leaves_no_server_and_no_folder(tmp_path: Path) -> None:
+@pytest.fixture
+def short_path() -> Iterator[Path]:
+    """Return a folder in which the socket of a server has a name that is short enough for one."""
+    with tempfile.TemporaryDirectory(prefix="rapid-") as folder:
+        yield Path(folder)
+
+
+def test_terminated_it_leaves_no_server_and_no_folder(short_path: Path) -> None:
     suite = ["bench", "commit", "--quick", "--database", "postgresql"]
     run = subprocess.Popen(
         [sys.executable, "-m", "lsst.ctrl.rapid.cli", *suite],
-        env=environment() | {"TMPDIR": str(tmp_path)},
+        env=environment() | {"TMPDIR": str(short_path)},
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
     )
     try:
         until = time.monotonic() + 120
         # Not only when it is ready: what has begun to start a server ends it, too.
-        while not (lines := server_file(tmp_path)) or lines[-1].strip() not in {"ready", "starting"}:
+        while not (lines := server_file(short_path)) or lines[-1].strip() not in {"ready", "starting"}:
             assert run.poll() is None
             assert time.monotonic() < until
             time.sleep(0.02)
@@ -154,4 +163,4 @@ def test_terminated_it_leaves_no_server_and_no_folder(tmp_path: Path) -> None:
         run.kill()
         run.wait()
     assert not Path("/proc", str(server)).exists()
-    assert not list(tmp_path.glob("rapid-bench-*"))
+    assert not list(short_path.glob("rapid-bench-*"))
