@@ -8,14 +8,16 @@ RUN = PYTHONDONTWRITEBYTECODE= PYTHONPATH=$(CURDIR)/python $(VENV)/bin/python
 WORKERS ?= 2
 JUNIT ?= payloads.xml
 MINUTES ?= 3
+MEMORY_SLOPE ?= 400
 
-.PHONY: help setup demo test faults soak payloads lint format lock clean
+.PHONY: help setup demo test faults soak long payloads lint format lock clean
 
 help:
 	@echo "make demo      simulate three LSSTCam exposures and reduce them; results under demo/"
 	@echo "make test      run the tests"
 	@echo "make faults    kill runs at every phase, three times each, and check that nothing is lost (some minutes)"
-	@echo "make soak      run the tests that take long, and a run with faults and kills at random"
+	@echo "make soak      a run of three minutes with faults and kills at random, and the balance of all that was sent"
+	@echo "make long      run the tests that take long"
 	@echo "make payloads  test the channels alone, with plain pipetask; results in $(JUNIT)"
 	@echo "make lint      ruff, mypy and the layer contracts"
 	@echo "make lock      pin the dependencies anew (needs uv)"
@@ -50,9 +52,14 @@ test: setup
 faults: setup
 	$(RUN) -m pytest -n $(WORKERS) -m faults $(PYTEST)
 
+# A run with kills and faults at random.  One of minutes sees little but workers that fill their memory for the first
+# time: it is only asked that they do not grow without any bound.
 soak: setup
+	$(RUN) -m lsst.ctrl.rapid.cli soak --minutes $(MINUTES) --memory-slope $(MEMORY_SLOPE)
+
+# What `make test` leaves out because it takes long, the fault matrix aside.
+long: setup
 	$(RUN) -m pytest -n $(WORKERS) --dist loadfile -m soak -o timeout=3600 $(PYTEST)
-	$(RUN) -m lsst.ctrl.rapid.cli soak --minutes $(MINUTES)
 
 # What a channel's author runs, and Jenkins: the unit tests of the channels, and every step of the pipelines in
 # processes of plain pipetask.  The executor has no part in it.
