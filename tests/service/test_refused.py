@@ -53,7 +53,8 @@ class Night:
     @property
     def ledger(self) -> Counter[str]:
         """How many lines each file has."""
-        lines = (self.folder / "work" / "ledger.jsonl").read_text().splitlines()
+        path = self.folder / "work" / "ledger.jsonl"
+        lines = path.read_text().splitlines() if path.exists() else []
         return Counter(Path(json.loads(line)["path"]).name for line in lines)
 
     def done(self) -> set[int]:
@@ -152,3 +153,35 @@ def test_each_is_told_once_and_nothing_else_is_lost(
     assert {path.name for path in landing.iterdir()} >= {"90.fits", "91.fits", "text.fits"}
     reason = json.loads((quarantine / "pipe.fits.reason").read_text())
     assert "pipe (FIFO)" in reason["reason"]
+
+
+def test_which_file_of_a_raw_came_first_holds_over_restarts(tmp_path: Path) -> None:
+    night = Night(tmp_path)
+    first, second = night.landing / "z.fits", night.landing / "a.fits"
+
+    async def in_turn() -> None:
+        shutil.copy(night.raws[90], first)
+        await night.until(lambda: night.done() == {90})
+        copy = Path(shutil.copy(night.raws[90], tmp_path / "a.fits"))
+        # A start tells of the oldest files first.
+        os.utime(copy, (first.stat().st_mtime - 10,) * 2)
+        copy.rename(second)
+        await night.until(lambda: night.ledger["a.fits"])
+
+    night.run(in_turn)
+    # The run is killed before the raw is registered: nothing is known but what the ledger says.
+    shutil.rmtree(night.folder / "repo")
+    night.repository = make_registry(night.folder)
+    report = night.run(lambda: night.until(lambda: night.done() == {90}))
+    with Butler.from_config(night.repository) as butler:
+        [raw] = butler.query_datasets("raw", "*", find_first=False)
+        assert butler.getURI(raw).ospath == str(first)
+    assert [Path(file.path).name for file in report.refused] == ["a.fits"]
+    assert night.ledger == {"a.fits": 1}
+
+    # Where the first is gone, the second is all that there is.
+    shutil.rmtree(night.folder / "repo")
+    night.repository = make_registry(night.folder)
+    first.unlink()
+    report = night.run(lambda: night.until(lambda: night.done() == {90}))
+    assert not report.refused

@@ -59,11 +59,15 @@ class Ledger:
 
     def has(self, file: RefusedFile) -> bool:
         """Tell whether the same version of a file was refused before for the same reason, in any run."""
+        before = self.latest(file.path)
+        return before is not None and before.is_same(file)
+
+    def latest(self, path: str) -> RefusedFile | None:
+        """Return how a file was refused last, in any run; `None` if it was not."""
         with self._lock:
             if self._refused is None:
                 self._refused = self._read()
-            before = self._refused.get(file.path)
-        return before is not None and before.is_same(file)
+            return self._refused.get(path)
 
     def refuse(self, file: RefusedFile) -> None:
         """Write down that a file was refused, and why."""

@@ -77,9 +77,13 @@ class RefusedFile(Model):
     """Bytes, where it could be looked at."""
     modified_ns: int | None = None
     """Modification time, UNIX nanoseconds."""
+    second_to: str | None = None
+    """The file of the same raw that came before it, where that is the reason."""
 
     @classmethod
-    def of(cls, path: Path, reason: str, version: FileVersion | None = None) -> Self:
+    def of(
+        cls, path: Path, reason: str, version: FileVersion | None = None, second_to: Path | None = None
+    ) -> Self:
         """Return a line for a file, refused now."""
         size, modified = (None, None) if version is None else (version.size, version.modified_ns)
         return cls(
@@ -88,6 +92,7 @@ class RefusedFile(Model):
             time=time.time(),
             size=size,
             modified_ns=modified,
+            second_to=None if second_to is None else path_text(second_to),
         )
 
     def is_same(self, other: RefusedFile) -> bool:

@@ -118,13 +118,13 @@ class Intake:
         what = f"{found.instrument} exposure {found.exposure} detector(s) {detectors}"
         self._parts.refusals.refuse(Path(what), f"what is registered of it cannot be read: {reason}")
 
-    def _refuse_arrival(self, arrival: Arrival, reason: str) -> None:
+    def _refuse_arrival(self, arrival: Arrival, reason: str, second_to: Path | None = None) -> None:
         refusals = self._parts.refusals
         if arrival.path in self._taken:
             told = f"it was changed after it had been taken, and is no raw now: {reason}"
             refusals.refuse(arrival.path, told, arrival.version)
         else:
-            refusals.refuse_file(arrival, reason)
+            refusals.refuse_file(arrival, reason, second_to)
 
     def _note_taken(self, raw: Raw) -> None:
         """Remember that a file is needed where it is: it is registered, or will be."""
@@ -139,6 +139,8 @@ class Intake:
             # It may be another executor's.
             reason = f"this run takes no raws of {raw.instrument}"
             parts.refusals.refuse(raw.arrival.path, reason, raw.arrival.version)
+            return
+        if isinstance(raw, RawReady) and self._was_second(raw.arrival):
             return
         before = parts.requests.add(raw)
         pipeline = parts.compiled.choose(raw)
@@ -191,6 +193,20 @@ class Intake:
             parts.outbox.release(raw.instrument, raw.exposure)
         self._flow.act()
 
+    def _was_second(self, arrival: Arrival) -> bool:
+        """Refuse a file that came after another one of its raw in an earlier run, which may tell of it first.
+
+        Unless that other one is not going to be told of.
+        """
+        refusals = self._parts.refusals
+        if (before := refusals.second(arrival)) is None or before.second_to is None:
+            return False
+        first = Path(before.second_to)
+        if not any(first.is_relative_to(folder.absolute()) for folder in self._parts.settings.watch):
+            return False
+        self._refuse_arrival(arrival, before.reason, first)
+        return True
+
     def _is_wanted_after_all(self, raw: Raw, pipeline: CompiledPipeline | None) -> bool:
         """Tell whether somebody has asked for a raw that was shed before in this run."""
         if pipeline is None or not isinstance(raw, RegisteredRaw):
@@ -238,8 +254,9 @@ class Intake:
         match raw, before:
             case RawReady(), RawReady() if raw.arrival.path != before.arrival.path:
                 other = "" if raw.content == before.content else " with other content; the first counts"
+                first = before.arrival.path
                 self._refuse_arrival(
-                    raw.arrival, f"it is the same raw as {before.arrival.path}, which came before{other}"
+                    raw.arrival, f"it is the same raw as {first}, which came before{other}", first
                 )
             case RawReady(), RawReady() if raw.content != before.content:
                 reason = "its content was changed after it had been taken; what was read first counts"

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from ..arrival import Quarantine
 from ..commit import Ledger
-from ..model import Arrival, FileVersion, RefusedFile, printable
+from ..model import Arrival, FileVersion, RefusedFile, path_text, printable
 from ..monitor import RunRecord
 
 _LOG = logging.getLogger(__name__)
@@ -69,9 +69,26 @@ class Refusals:
             f"{self._ledger.waiting} line(s) wait."
         )
 
-    def refuse(self, path: Path, reason: str, version: FileVersion | None = None) -> RefusedFile:
+    def second(self, arrival: Arrival) -> RefusedFile | None:
+        """Return how a file was refused, by any run, because another one of its raw came before.
+
+        `None` if it was not, or if it has changed, or the other one is not there any more.
+        """
+        before = self._ledger.latest(path_text(arrival.path))
+        if before is None or before.second_to is None or not Path(before.second_to).exists():
+            return None
+        now = RefusedFile.of(arrival.path, before.reason, arrival.version)
+        return before if before.is_same(now) else None
+
+    def refuse(
+        self,
+        path: Path,
+        reason: str,
+        version: FileVersion | None = None,
+        second_to: Path | None = None,
+    ) -> RefusedFile:
         """Refuse what stays where it is."""
-        file = RefusedFile.of(path, reason, version)
+        file = RefusedFile.of(path, reason, version, second_to)
         before = self._ledger.has(file)
         if not before:
             self._ledger.refuse(file)
@@ -84,9 +101,9 @@ class Refusals:
             self._tell(logging.ERROR, file, "refused")
         return file
 
-    def refuse_file(self, arrival: Arrival, reason: str) -> None:
+    def refuse_file(self, arrival: Arrival, reason: str, second_to: Path | None = None) -> None:
         """Refuse a file that nobody needs where it is."""
-        file = self.refuse(arrival.path, reason, arrival.version)
+        file = self.refuse(arrival.path, reason, arrival.version, second_to)
         if self._quarantine is not None:
             self._quarantine.take(arrival.path, arrival.version, file)
 
