@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
 from lsst.daf.butler import Butler
 
 from lsst.ctrl.rapid.commit import Registrar, RunItem, ShardItem
@@ -11,17 +12,32 @@ from lsst.ctrl.rapid.model import Outcome, OutcomeRecord, Shard, Times
 from lsst.ctrl.rapid.plan import PipelineSource, compile_pipeline, partial_chain, run_name
 from support.registered import PIPELINE
 
-OUTCOME = "rapid_step1b_gather_outcome"
+NIGHT = """
+description: A night.
+tasks:
+  level: support.toy_tasks.LevelTask
+  scale: support.toy_tasks.ScaleTask
+  gather: support.toy_tasks.GatherTask
+  night: support.toy_tasks.NightTask
+"""
 
 
+@pytest.mark.parametrize(
+    ("text", "step", "outcome_type"),
+    [
+        (PIPELINE, "step1b", "rapid_step1b_gather_outcome"),
+        (NIGHT, "day_obs_step", "rapid_day_obs_step_day_obs_gather_outcome"),
+    ],
+)
 def test_a_start_removes_the_partial_gathers_of_which_the_complete_one_is_registered(
-    on_sqlite, tmp_path: Path
+    on_sqlite, tmp_path: Path, text: str, step: str, outcome_type: str
 ) -> None:
     bench, raw = on_sqlite, on_sqlite.raws[0]
-    (tmp_path / "gather.yaml").write_text(PIPELINE)
+    (tmp_path / "gather.yaml").write_text(text)
     with Butler.from_config(bench.repo) as butler:
         pipeline = compile_pipeline(PipelineSource(tmp_path / "gather.yaml"), butler)
     exposure = int(raw.ref.dataId["exposure"])
+    day_obs = int(raw.ref.dataId["day_obs"]) if text is NIGHT else None
 
     def registrar() -> Registrar:
         return Registrar(bench.repo, [pipeline], bench.records, ["LSSTCamSim/defaults"], "gathers")
@@ -31,13 +47,13 @@ def test_a_start_removes_the_partial_gathers_of_which_the_complete_one_is_regist
         run = RunItem(
             run_name(chain, 20261122, pipeline.name, pipeline.hash), pipeline.name, 20261122, partial=partial
         )
-        shard = Shard(pipeline.name, "step1b", "LSSTCamSim", exposure, partial=partial)
+        shard = Shard(pipeline.name, step, "LSSTCamSim", exposure, partial=partial, day_obs=day_obs)
         outcome = OutcomeRecord(outcome=Outcome.DONE, attempts=1, times=Times(ready=1.0))
         return ShardItem(shard, run, raw.records, outcome)
 
     def left() -> list[str]:
         with Butler.from_config(bench.repo) as butler:
-            refs = butler.query_datasets(OUTCOME, "gathers/*", find_first=False, explain=False)
+            refs = butler.query_datasets(outcome_type, "gathers/*", find_first=False, explain=False)
             assert all(butler.getURI(ref).exists() for ref in refs)
             return [ref.run for ref in refs]
 

@@ -165,7 +165,7 @@ def test_which_file_of_a_raw_came_first_holds_over_restarts(tmp_path: Path) -> N
         copy = Path(shutil.copy(night.raws[90], tmp_path / "a.fits"))
         # A start tells of the oldest files first.
         os.utime(copy, (first.stat().st_mtime - 10,) * 2)
-        copy.rename(second)
+        await asyncio.to_thread(copy.rename, second)
         await night.until(lambda: night.ledger["a.fits"])
 
     night.run(in_turn)

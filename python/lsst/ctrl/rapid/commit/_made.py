@@ -8,11 +8,11 @@ import contextlib
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from uuid import UUID
 
-from lsst.daf.butler import Butler, DatasetRef, DatasetType, MissingDatasetTypeError
+from lsst.daf.butler import Butler, DataCoordinate, DatasetRef, DatasetType, MissingDatasetTypeError
 from lsst.daf.butler.registry import MissingCollectionError
 
 from ..model import Shard
-from ..plan import CompiledPipeline, Step, partial_chain
+from ..plan import CompiledPipeline, Step, partial_chain, run_parts
 
 
 def find_made(
@@ -76,16 +76,24 @@ def find_superseded(
         The RUNs of partial gathers.
     """
     for (pipeline, step), outcome in outcomes.items():
-        if not runs or "exposure" not in outcome.dimensions or "detector" in outcome.dimensions:
+        # Shards of detectors and of groups are never made in part.
+        if not runs or {"detector", "group"} & set(outcome.dimensions.required):
             continue
         for ref in butler.query_datasets(outcome, sorted(runs), find_first=False, limit=None, explain=False):
             complete = f"{output}/{ref.run.removeprefix(f'{partial_chain(output)}/')}"
-            if not complete.rpartition("/")[2].startswith(f"{pipeline}-"):
+            if run_parts(complete)[0] != pipeline:
                 continue
             with contextlib.suppress(MissingCollectionError):
                 if butler.find_dataset(outcome, ref.dataId, collections=complete) is not None:
-                    data_id = ref.dataId
-                    yield Shard(pipeline, step, str(data_id["instrument"]), int(data_id["exposure"])), ref.run
+                    yield _shard_of(pipeline, step, ref.dataId), ref.run
+
+
+def _shard_of(pipeline: str, step: str, data_id: DataCoordinate) -> Shard:
+    """Return the gather, of an exposure or of a day, that left an outcome."""
+    instrument = str(data_id["instrument"])
+    if "exposure" in data_id.dimensions:
+        return Shard(pipeline, step, instrument, int(data_id["exposure"]))
+    return Shard(pipeline, step, instrument, 0, day_obs=int(data_id["day_obs"]))
 
 
 def remove(butler: Butler, datasets: Iterable[UUID]) -> int:

@@ -5,7 +5,6 @@ from __future__ import annotations
 __all__ = ("Registrar", "outcome_dataset_type")
 
 import logging
-import re
 import sys
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -43,6 +42,7 @@ from ..plan import (
     records_to_message,
     refs_by_type,
     register_run,
+    run_parts,
 )
 from ._datasets import DatasetRegistrar, Products
 from ._dimensions import sync_key, sync_records
@@ -52,9 +52,6 @@ from ._made import find_made, find_superseded, remove
 from ._moving import Transfer
 
 _LOG = logging.getLogger(__name__)
-
-_HASH = re.compile(r"[0-9a-f]{8}")
-"""What the name of a RUN ends with."""
 
 _JSON = "lsst.daf.butler.formatters.json.JsonFormatter"
 
@@ -287,8 +284,8 @@ class Registrar:
         """Tell whether a RUN is of a pipeline as this run has it; the spool may have those of another."""
         if (pipeline := self._pipelines.get(item.pipeline)) is None:
             return False
-        made_by = _HASH.fullmatch(item.run.rpartition("/")[2].removeprefix(f"{pipeline.name}-"))
-        return made_by is None or made_by[0] == pipeline.hash
+        name, short_hash = run_parts(item.run)
+        return name != pipeline.name or short_hash == pipeline.hash
 
     def _check_complete(self, item: RunItem) -> None:
         """Refuse what was made for a RUN that only its own pipeline can complete."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ("day_chain", "partial_chain", "payload_hash", "run_name")
+__all__ = ("day_chain", "partial_chain", "payload_hash", "run_name", "run_parts")
 
 import hashlib
 import importlib
@@ -31,6 +31,12 @@ def payload_hash(graph: PipelineGraph) -> str:
 def run_name(output: str, day_obs: int, pipeline: str, short_hash: str) -> str:
     """Return the name of the RUN for one observing day of one pipeline."""
     return f"{output}/{day_obs}/{pipeline}-{short_hash}"
+
+
+def run_parts(run: str) -> tuple[str, str]:
+    """Return the name of the pipeline and the hash in the name of a RUN, as `run_name` made it."""
+    pipeline, _, short_hash = run.rpartition("/")[2].rpartition("-")
+    return pipeline, short_hash
 
 
 def day_chain(output: str, day_obs: int) -> str:

@@ -13,7 +13,7 @@ from lsst.daf.butler import Butler, DimensionRecord, MissingCollectionError, Mis
 from ..commit import outcome_dataset_type
 from ..conductor import DayBefore
 from ..ingest import Raw
-from ..plan import CompiledPipeline, Step, day_chain
+from ..plan import CompiledPipeline, Step, day_chain, run_parts
 from ._flow import ShardFlow
 from ._parts import Parts
 
@@ -133,7 +133,7 @@ def _before(
     found = {}
     for pipeline in pipelines:
         # The newest in which exposures were processed: one with other code may have followed another.
-        for run in (run for run in runs if _pipeline_of(run) == pipeline.name):
+        for run in (run for run in runs if run_parts(run)[0] == pipeline.name):
             if _has_outcome(butler, pipeline.arrival_steps, run, instrument):
                 found[pipeline.name] = _state_in(butler, pipeline, run, instrument)
                 break
@@ -159,8 +159,3 @@ def _has_outcome(butler: Butler, steps: Sequence[Step], run: str, instrument: st
         except MissingDatasetTypeError:
             continue
     return False
-
-
-def _pipeline_of(run: str) -> str:
-    """Return the name of the pipeline in the name of a RUN, which ends with a hash."""
-    return run.rpartition("/")[2].rpartition("-")[0]
