@@ -14,6 +14,7 @@ import numpy as np
 from distributed import Worker, WorkerPlugin
 
 from .._lifeline import end_with_head, end_with_parent
+from ._giving_back import give_memory_back
 
 CLOSED = os.EX_UNAVAILABLE
 """Exit code of a worker process that was closed, or lost its connection to the head."""
@@ -34,6 +35,7 @@ class Separate(WorkerPlugin):
         np.random.seed()
         end_with_parent()  # for Dask takes it for dead when the fork server is
         end_with_head()
+        give_memory_back()
         # When the system runs out of memory it kills a process: better a worker than the head.
         with contextlib.suppress(OSError):
             Path("/proc/self/oom_score_adj").write_text(_FIRST_TO_BE_KILLED)
