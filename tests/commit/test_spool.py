@@ -181,8 +181,8 @@ def test_when_the_registry_is_back_all_is_registered_in_its_order(
     committer.close()
     assert committer.state.away_since is None
     assert list((tmp_path / "spool").iterdir()) == []
-    assert caplog.text.count("The registry is out of reach") == 1
-    assert "The registry is back after" in caplog.text
+    assert caplog.text.count("Nothing can be registered (the registry is out of reach") == 1
+    assert "The registry takes results again after" in caplog.text
 
 
 def test_a_registry_that_does_not_answer_fills_no_memory(

@@ -16,6 +16,7 @@ from lsst.ctrl.rapid.engine import TimeLimitError, WorkerAbsentError, WorkerLost
 from lsst.ctrl.rapid.engine._memory import memory_limit
 from lsst.ctrl.rapid.engine._pauses import Pauses
 from lsst.ctrl.rapid.engine._workers import Event, Ready, Unfit
+from support.processes import is_alive
 from support.worker_bench import Bench, steered_workers, wait_until
 
 MEMORY = 1.2e9
@@ -40,7 +41,7 @@ def is_complete(bench: Bench) -> bool:
     while bench.workers.next(0) is not None:
         pass
     numbers = [bench.workers._pool.pid(worker) for worker in bench.workers.idle]
-    return sum(number is not None and running(number) for number in numbers) == 2
+    return sum(number is not None and is_alive(number) for number in numbers) == 2
 
 
 def next_event(bench: Bench) -> Event:
@@ -114,20 +115,11 @@ def test_what_cannot_even_hear_is_ended_at_its_time_limit(bench: Bench, how: str
     with pytest.raises(TimeLimitError, match=rf"time limit of 2 s exceeded; worker process {dead} was ended"):
         bench.begin("worker-0", request, seconds=2).result(60)
     assert how == "is stopped" or bench.said() == ["begin first 90"]
-    assert not running(dead)
+    assert not is_alive(dead)
     while next_event(bench) != Ready("worker-0"):
         pass
     (bench.folder / "first.90").unlink(missing_ok=True)
     assert bench.begin("worker-0", request).result(60).ok
-
-
-def running(number: int) -> bool:
-    """Tell whether a process could still do something."""
-    try:
-        state = Path("/proc", str(number), "stat").read_text().rpartition(")")[2].split()[0]
-    except FileNotFoundError:
-        return False
-    return state != "Z"
 
 
 def test_one_that_loses_its_connection_writes_nothing_more(bench: Bench) -> None:
@@ -172,7 +164,7 @@ def test_one_that_dask_gives_up_is_dead_before_its_shard_is_tried_again(
     asyncio.run_coroutine_threadsafe(give_up(), bench.workers._loop).result(60)
     with pytest.raises(WorkerLostError, match=rf"worker process {dead} was out of reach, and was ended"):
         call.result(60)
-    assert not running(dead)
+    assert not is_alive(dead)
 
 
 def test_one_elsewhere_is_ended_by_its_nanny_there(bench: Bench) -> None:
@@ -181,7 +173,7 @@ def test_one_elsewhere_is_ended_by_its_nanny_there(bench: Bench) -> None:
     bench.order("first.90", "hold")
     with pytest.raises(TimeLimitError):
         bench.begin("worker-0", bench.request("run", 90), seconds=2).result(60)
-    assert not running(dead)
+    assert not is_alive(dead)
 
 
 @pytest.mark.parametrize(("order", "told"), [("die", "signal 9"), ("fail", "it fails on purpose")])

@@ -17,6 +17,8 @@ from support.registered import PIPELINE, make_registry
 from support.small_disk import small_disk
 
 DETECTORS = (90, 91)
+SHARDS = len(DETECTORS) + 1
+"""Shards of an exposure, its gather among them."""
 
 
 def test_shards_wait_for_room(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
@@ -24,8 +26,13 @@ def test_shards_wait_for_room(tmp_path: Path, caplog: pytest.LogCaptureFixture) 
     (tmp_path / "toy.yaml").write_text(PIPELINE)
     repository, landing = make_registry(tmp_path), tmp_path / "landing"
     landing.mkdir()
-    sent = simulate(SimulationConfig(exposures=1, detectors=DETECTORS, scale="1/16"), tmp_path / "staging")
-    raws = {raw.detector: raw.path for raw in sent}
+    sent = list(
+        simulate(SimulationConfig(exposures=2, detectors=DETECTORS, scale="1/16"), tmp_path / "staging")
+    )
+    first, second = (
+        [raw.path for raw in sent if raw.exposure == exposure]
+        for exposure in sorted({raw.exposure for raw in sent})
+    )
     with small_disk(Path(repository) / "rapid") as disk, small_disk(tmp_path / "work", "64k") as work:
         executor = Executor(
             RunSettings(
@@ -39,6 +46,9 @@ def test_shards_wait_for_room(tmp_path: Path, caplog: pytest.LogCaptureFixture) 
             feeder=lambda: feed(),
         )
 
+        def images() -> int:
+            return sum(not path.name.startswith(".") for path in disk.folder.rglob("*.fits"))
+
         def troubles() -> list[str]:
             return list(executor._control.status().troubles)
 
@@ -47,15 +57,21 @@ def test_shards_wait_for_room(tmp_path: Path, caplog: pytest.LogCaptureFixture) 
                 await asyncio.sleep(0.05)
 
         async def feed() -> None:
+            # The RUN is begun before the disk is full: the registry can be written all the time.
+            for path in first:
+                shutil.copy(path, landing)
+            while (status := executor._control.status()).ended != {"done": SHARDS} or status.uncommitted:  # noqa: ASYNC110
+                await asyncio.sleep(0.05)
+            before = images()
             disk.fill()
             work.fill()
             (landing / "text.fits").write_text("This is no raw.")
-            for path in raws.values():
+            for path in second:
                 shutil.copy(path, landing)
             await until("Nothing can be written: No space left on device", "The ledger cannot be written")
             status = executor._control.status()
-            assert (status.ended, status.running, status.refused) == ({}, 0, 1)
-            assert sum(not path.name.startswith(".") for path in disk.folder.rglob("*.fits")) == 0
+            assert (status.ended, status.running, status.refused) == ({"done": SHARDS}, 0, 1)
+            assert images() == before
             disk.make_room()
             work.make_room()
             while troubles():  # noqa: ASYNC110
@@ -64,7 +80,7 @@ def test_shards_wait_for_room(tmp_path: Path, caplog: pytest.LogCaptureFixture) 
         report = asyncio.run(asyncio.wait_for(executor.run(), timeout=200))
         assert {shard.outcome for shard in report.shards} == {Outcome.DONE}
         assert {shard.attempt for shard in report.shards} == {1}
-        assert len(report.shards) == len(DETECTORS) + 1
+        assert len(report.shards) == 2 * SHARDS
         assert "text.fits" in (work.folder / "ledger.jsonl").read_text()
         assert (work.folder / "report.json").exists()
         with Butler.from_config(repository) as butler:

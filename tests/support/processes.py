@@ -34,6 +34,15 @@ def environment(sources: Iterable[Path] = ()) -> dict[str, str]:
     }
 
 
+def is_alive(number: int) -> bool:
+    """Tell whether a process could still do something; one whose end nobody has asked for yet cannot."""
+    try:
+        state = Path("/proc", str(number), "stat").read_text().rpartition(")")[2].split()[0]
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+    return state != "Z"
+
+
 def rapid_exec_anew(*arguments: str | Path, cwd: Path) -> None:
     """Run ``rapid-exec`` in a new interpreter, as a user does, and wait for it."""
     done = subprocess.run(

@@ -73,7 +73,7 @@ def test_all_is_registered_once(
     send(1)
     first.wait_for(lambda: spooled(first) == SHARDS, "an exposure was in the spool")
     server.ensure_postgres_running()
-    first.wait_for_log("The registry is back")
+    first.wait_for_log("The registry takes results again")
     first.wait_for_log("3 of 3 detectors done", times=2)
     assert list((first.work / "spool").iterdir()) == []
 

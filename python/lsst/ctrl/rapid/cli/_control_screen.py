@@ -92,7 +92,7 @@ def _registry(status: StatusReport) -> str:
     registry = status.registry
     told = []
     if registry.away_since is not None:
-        told.append(f"out of reach for {_span(status.now - registry.away_since)}")
+        told.append(f"nothing is registered for {_span(status.now - registry.away_since)}: {registry.reason}")
     if registry.spooled:
         told.append(f"{registry.spooled} item(s) wait on disk")
     if registry.full:

@@ -59,7 +59,7 @@ def render(status: Status) -> Panel:
             + (", processed in part" if backlog.reduced else "")
         )
     if status.registry.away_since is not None:
-        parts.append(f"registry out of reach, {status.registry.spooled} kept on disk")
+        parts.append(f"nothing can be registered, {status.registry.spooled} kept on disk")
     if status.registry.full:
         parts.append("spool full: nothing is dispatched")
     if status.shed:

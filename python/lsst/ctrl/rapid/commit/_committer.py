@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
-from ..model import InputError
+from ..model import InputError, is_full
 from ..plan import is_away
 from ._items import Committed, Item, RawItem, RemoveItem, RunItem, ShardItem
 from ._line import Batch, Line
@@ -39,16 +39,19 @@ class RegistryState:
     Attributes
     ----------
     away_since
-        Since when it is out of reach, UNIX seconds; `None` if it is not.
+        Since when nothing can be registered, UNIX seconds; `None` if something can.
     spooled
         How many items wait on disk.
     full
         Why the spool takes no more; ``""`` while it does.
+    reason
+        Why nothing can be registered; ``""`` while something can.
     """
 
     away_since: float | None = None
     spooled: int = 0
     full: str = ""
+    reason: str = ""
 
 
 class Committer:
@@ -147,7 +150,8 @@ class Committer:
     @property
     def state(self) -> RegistryState:
         """How the registry is; may be asked for in any thread."""
-        return RegistryState(self._away_since, self._line.spooled, self._line.full)
+        away = self._away_since
+        return RegistryState(away, self._line.spooled, self._line.full, "" if away is None else self._away)
 
     def close(self) -> None:
         """Register all that was submitted, or leave it in the spool, then end the thread."""
@@ -159,13 +163,12 @@ class Committer:
             if (left := self._line.left) != before:
                 before, since = left, time.monotonic()
             elif self._spool is not None and time.monotonic() - since > _STUCK_SECONDS:
-                self._away = self._away or f"no answer for {_STUCK_SECONDS:.0f} s"
+                self._away = self._away or f"no answer of the registry for {_STUCK_SECONDS:.0f} s"
                 break
         self._spiller.shutdown()
         self._line.spill(self._is_current)
         for batch in self._line.lost():
-            error = f"the registry is out of reach: {self._away}"
-            self._tell([Committed(item, time.time(), error=error) for item in batch])
+            self._tell([Committed(item, time.time(), error=self._away) for item in batch])
         self.left = self._line.left
         if self.left[0] and self._spool is not None:
             _LOG.warning(
@@ -293,20 +296,20 @@ class Committer:
         return batch.told
 
     def _note_away(self, err: BaseException) -> None:
-        self._away = " ".join(str(getattr(err, "orig", err)).split())
+        why = " ".join(str(getattr(err, "orig", err)).split())
+        self._away = f"there is no room: {why}" if is_full(err) else f"the registry is out of reach: {why}"
         if self._away_since is None:
             self._away_since = time.time()
             kept = "memory" if self._spool is None else str(self._spool.folder)
             _LOG.warning(
-                "The registry is out of reach (%s). Processing goes on; what ends is kept in %s until "
-                "it is back.",
+                "Nothing can be registered (%s). Processing goes on; what ends is kept in %s meanwhile.",
                 self._away, kept,
             )  # fmt: skip
 
     def _note_back(self) -> None:
         if self._away_since is not None:
             _LOG.warning(
-                "The registry is back after %.0f s; %d item(s) that waited are registered now.",
+                "The registry takes results again after %.0f s; %d item(s) that waited are registered now.",
                 time.time() - self._away_since, self._line.left[0],
             )  # fmt: skip
             self._away_since = None

@@ -71,11 +71,13 @@ class RegistryLine(Model):
     """How the registry is."""
 
     away_since: float | None = None
-    """Since when it is out of reach, UNIX seconds; `None` if it is not."""
+    """Since when nothing can be registered, UNIX seconds; `None` if something can."""
     spooled: int = 0
     """Shards and raws that wait for it on disk."""
     full: str = ""
     """Why the spool takes no more, so that nothing is dispatched; empty while it does."""
+    reason: str = ""
+    """Why nothing can be registered; empty while something can."""
 
 
 class WorkersLine(Model):

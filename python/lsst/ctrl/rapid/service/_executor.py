@@ -278,11 +278,15 @@ class Executor:
     # Start
 
     def _make_committer(self, compiled: CompiledRun) -> Committer:
+        # A committer whose registry does not answer may outlive the run.  Nobody hears what it says then, but
+        # what it speaks of is in the registry, or in the spool.
         def told(committed: Committed) -> None:
-            self._loop.call_soon_threadsafe(self._committed, committed)
+            with contextlib.suppress(RuntimeError):
+                self._loop.call_soon_threadsafe(self._committed, committed)
 
         def broken(error: BaseException) -> None:
-            self._loop.call_soon_threadsafe(self._broke, error)
+            with contextlib.suppress(RuntimeError):
+                self._loop.call_soon_threadsafe(self._broke, error)
 
         return make_committer(self._settings, compiled, self._lock, told, broken)
 
