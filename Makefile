@@ -10,11 +10,12 @@ JUNIT ?= payloads.xml
 MINUTES ?= 3
 MEMORY_SLOPE ?= 400
 
-.PHONY: help setup demo test faults soak long payloads lint format lock clean
+.PHONY: help setup demo test slow faults soak long payloads lint format lock clean
 
 help:
 	@echo "make demo      simulate three LSSTCam exposures and reduce them; results under demo/"
 	@echo "make test      run the tests"
+	@echo "make slow      run the tests that take minutes: the benchmark's own, more shapes of pipelines"
 	@echo "make faults    kill runs at every phase, three times each, and check that nothing is lost (some minutes)"
 	@echo "make soak      a run of three minutes with faults and kills at random, and the balance of all that was sent"
 	@echo "make long      run the tests that take long"
@@ -47,6 +48,10 @@ demo: setup
 
 test: setup
 	$(RUN) -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder $(PYTEST)
+
+# What shows once more, or of more, what `make test` shows.
+slow: setup
+	$(RUN) -m pytest -n $(WORKERS) --dist loadfile -m slow $(PYTEST)
 
 # The whole fault matrix, of which `make test` runs the short form: minutes of runs that are killed.
 faults: setup

@@ -76,6 +76,7 @@ class Telling:
         self.told += [(found.exposure, detector) for detector in found.detectors]
 
 
+@pytest.mark.slow
 def test_2000_raws_of_another_process_are_each_told_once_across_a_restart(root: str) -> None:
     tonight = observing_day(time.time())
     days = [tonight, observing_day(time.time(), before=1), 20250304]

@@ -16,6 +16,8 @@ from lsst.ctrl.rapid.bench._raws import TinyRaw, expected_mean, science_detector
 from lsst.ctrl.rapid.bench._trial import Trial, open_trial
 from support.compare import differences
 
+pytestmark = pytest.mark.slow
+
 DETECTORS = science_detectors()[:2]
 WITHOUT_CALIBRATION = science_detectors()[2]
 

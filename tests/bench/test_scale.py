@@ -10,6 +10,7 @@ import pytest
 from lsst.ctrl.rapid.bench import SUITES, SuiteSettings, _suite_scale
 
 
+@pytest.mark.slow
 def test_a_repository_is_measured_and_kept_for_the_next_time(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

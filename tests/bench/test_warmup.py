@@ -9,6 +9,7 @@ import pytest
 from lsst.ctrl.rapid.bench import SUITES, SuiteSettings
 
 
+@pytest.mark.slow
 def test_start_and_replacement_are_measured_beside_their_imports(tmp_path: Path) -> None:
     told: list[str] = []
     settings = SuiteSettings(work_dir=tmp_path, workers=1, databases=("postgresql",), quick=True)

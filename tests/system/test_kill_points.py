@@ -26,6 +26,9 @@ OF_WORKERS = (Phase.RUNNING, Phase.WRITTEN)
 OF_PASSES = (Phase.SUPERSEDED, Phase.REMOVED)
 """Phases that are reached only where gathers are made several times."""
 
+SOME = (Phase.RUNNING, Phase.BATCH_OPEN, Phase.BATCH_COMMITTED, Phase.SUPERSEDED)
+"""Phases at which something is lost most easily: products without an owner, and what is half registered."""
+
 
 @dataclasses.dataclass(frozen=True)
 class Kill:
@@ -103,9 +106,9 @@ def server(tmp_path: Path) -> Iterator[PostgresServer]:
 
 
 @pytest.mark.timeout(900)
-def test_each_phase_once(server: PostgresServer, start_run: StartRun, tmp_path: Path) -> None:
+def test_some_phases_once(server: PostgresServer, start_run: StartRun, tmp_path: Path) -> None:
     chain = Chain(tmp_path / "chain", make_registry(tmp_path, server.get_uri()), start_run)
-    suffer_all(kills([2]), chain, tmp_path / "camera")
+    suffer_all([kill for kill in kills([2]) if kill.phase in SOME], chain, tmp_path / "camera")
     chain.finish()
 
 

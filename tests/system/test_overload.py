@@ -65,6 +65,7 @@ def test_a_new_exposure_gets_its_worker_within_one_quantum(
     assert all(len(shard.times.quanta) == 4 for shard in shards), "each quantum ran once"
 
 
+@pytest.mark.slow
 def test_exposures_are_processed_in_part_while_too_much_waits_and_whole_again_after(
     start_run: Callable[..., Running], exposures: list[dict[int, Path]], tmp_path: Path
 ) -> None:

@@ -24,29 +24,37 @@ from support.shape_words import Shape, write_pipeline
 NIGHT = Night()
 WHERE = "instrument = 'ShapeCam' AND exposure IN (1, 2)"
 
-_CHOSEN = {
+_ALWAYS = {
     ("adjustQuantum", "no work for some"),
-    ("adjust_all_quanta", "of an earlier step's images"),
     ("calibrations", "what holds changes between the exposures"),
-    ("components", "of an earlier step"),
-    ("dynamic connections", "an output more"),
     ("exposures", "detectors again after the gather"),
-    ("groups", "a detector of a group"),
     ("groups", "exposures within a group"),
     ("init", "an init-output of an earlier step"),
+    ("storage classes", "converted in the same step and in a later one"),
+    ("tracts and patches", "a task of a patch and one of the visit"),
+    ("visits", "a visit reads what exposures made"),
+}
+_SLOW = {
+    ("adjust_all_quanta", "of an earlier step's images"),
+    ("components", "of an earlier step"),
+    ("dynamic connections", "an output more"),
+    ("groups", "a detector of a group"),
     ("inner join", "an input is there for some detectors"),
     ("look-up functions", "another than what is certified"),
     ("multiple and deferred", "the same images twice"),
     ("optional inputs", "of a gather"),
     ("other spatial prerequisites", "templates of a detector"),
     ("reference catalogues", "with what makes the image"),
-    ("storage classes", "converted in the same step and in a later one"),
-    ("tracts and patches", "a task of a patch and one of the visit"),
-    ("visits", "a visit reads what exposures made"),
     ("wide outputs", "an exposure writes for each detector"),
 }
 
-CHOSEN_SHAPES = [shape for shape in SHAPES if (shape.feature, shape.name) in _CHOSEN]
+CHOSEN_SHAPES = [
+    pytest.param(
+        shape, marks=[pytest.mark.slow] if (shape.feature, shape.name) in _SLOW else [], id=str(shape)
+    )
+    for shape in SHAPES
+    if (shape.feature, shape.name) in _ALWAYS | _SLOW
+]
 """One shape of each feature that can be run; the table in ``plan/shapes.py`` has more of them."""
 
 
@@ -93,10 +101,15 @@ class Ran:
 
 
 @pytest.fixture(scope="module")
-def ran(repo: Path) -> Mapping[str, Ran]:
-    """All shapes, run."""
+def ran(repo: Path, request: pytest.FixtureRequest) -> Mapping[str, Ran]:
+    """All shapes that are asked for, run."""
+    shapes: list[Shape] = [
+        item.callspec.params["shape"]
+        for item in request.session.items
+        if isinstance(item, pytest.Function) and item.function is test_a_shape_gives_what_pipetask_gives
+    ]
     reports, commands = {}, []
-    for place, shape in enumerate(CHOSEN_SHAPES):
+    for place, shape in enumerate(shapes):
         folder = repo.parent / shape.run
         folder.mkdir(parents=True)
         source = write_pipeline(shape, folder)
@@ -121,7 +134,7 @@ def ran(repo: Path) -> Mapping[str, Ran]:
             [next(done) for _ in portions(shape)],
             next(done),
         )
-        for shape in CHOSEN_SHAPES
+        for shape in shapes
     }
 
 
@@ -140,7 +153,8 @@ def pipetask_run(repo: Path, pipeline: str, inputs: str, run: str, *more: str) -
     ]  # fmt: skip
 
 
-@pytest.mark.parametrize("shape", CHOSEN_SHAPES, ids=str)
+@pytest.mark.timeout(600)  # the first of them has all of them run
+@pytest.mark.parametrize("shape", CHOSEN_SHAPES)
 def test_a_shape_gives_what_pipetask_gives(shape: Shape, repo: Path, ran: Mapping[str, Ran]) -> None:
     found = ran[str(shape)]
     shards = found.report.shards
