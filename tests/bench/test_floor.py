@@ -60,6 +60,7 @@ def summit(tmp_path_factory: pytest.TempPathFactory) -> Findings:
     return run("summit", tmp_path_factory.mktemp("summit"))[0]
 
 
+@pytest.mark.slow
 def test_the_framework_is_taken_apart(summit: Findings) -> None:
     parts = (
         "file closed to start",
@@ -76,6 +77,7 @@ def test_the_framework_is_taken_apart(summit: Findings) -> None:
     assert min(values(summit, "shard: tasks", "time")) > 1.0
 
 
+@pytest.mark.slow
 def test_the_goals_of_the_summit(summit: Findings) -> None:
     framework, reduction = summit.goals
     floor = values(summit, "floor of a shard", "CPU")[0]

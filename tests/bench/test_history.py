@@ -14,6 +14,8 @@ from lsst.ctrl.rapid.bench._history import EXPOSURES_A_DAY, count_datasets, day_
 from lsst.ctrl.rapid.service._ended import EndedBefore
 from support.registered import INSTRUMENT, OtherIngest, make_registry
 
+pytestmark = pytest.mark.slow
+
 DAY = 20260301
 EXPOSURE = DAY * 100_000 + 1
 DETECTORS = (4, 5, 6)

@@ -369,16 +369,17 @@ def upstream(
 def _cases() -> list[Any]:
     """Return all shapes on SQLite, and then on PostgreSQL.
 
-    Quanta that are made from memory take nothing from PostgreSQL but the calibrations of their feature: of
-    such shapes, all but the first of each feature are left to the soak tests.
+    All but the first of each feature are slow.  What is made from memory takes nothing from PostgreSQL but
+    the calibrations of its feature: there, all but the first are left to the soak tests.
     """
-    cases = [pytest.param("sqlite", shape, id=f"sqlite-{shape}") for shape in SHAPES]
-    seen = set()
-    for shape in SHAPES:
-        asks = any(step.planner is not Planner.MEMORY for step in shape.steps.values())
-        marks = [] if asks or shape.feature not in seen else [pytest.mark.soak]
-        seen.add(shape.feature)
-        cases.append(pytest.param("postgresql", shape, id=f"postgresql-{shape}", marks=marks))
+    first = {shape.feature: shape for shape in reversed(SHAPES)}
+    cases = []
+    for registry in ("sqlite", "postgresql"):
+        for shape in SHAPES:
+            asks = any(step.planner is not Planner.MEMORY for step in shape.steps.values())
+            others = [pytest.mark.slow if asks or registry == "sqlite" else pytest.mark.soak]
+            marks = [] if first[shape.feature] is shape else others
+            cases.append(pytest.param(registry, shape, id=f"{registry}-{shape}", marks=marks))
     return cases
 
 

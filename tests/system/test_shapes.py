@@ -25,26 +25,26 @@ NIGHT = Night()
 WHERE = "instrument = 'ShapeCam' AND exposure IN (1, 2)"
 
 _ALWAYS = {
-    ("adjustQuantum", "no work for some"),
     ("calibrations", "what holds changes between the exposures"),
     ("exposures", "detectors again after the gather"),
-    ("groups", "exposures within a group"),
     ("init", "an init-output of an earlier step"),
-    ("storage classes", "converted in the same step and in a later one"),
     ("tracts and patches", "a task of a patch and one of the visit"),
     ("visits", "a visit reads what exposures made"),
 }
 _SLOW = {
+    ("adjustQuantum", "no work for some"),
     ("adjust_all_quanta", "of an earlier step's images"),
     ("components", "of an earlier step"),
     ("dynamic connections", "an output more"),
     ("groups", "a detector of a group"),
+    ("groups", "exposures within a group"),
     ("inner join", "an input is there for some detectors"),
     ("look-up functions", "another than what is certified"),
     ("multiple and deferred", "the same images twice"),
     ("optional inputs", "of a gather"),
     ("other spatial prerequisites", "templates of a detector"),
     ("reference catalogues", "with what makes the image"),
+    ("storage classes", "converted in the same step and in a later one"),
     ("wide outputs", "an exposure writes for each detector"),
 }
 

@@ -33,7 +33,7 @@ def server(tmp_path: Path) -> Iterator[PostgresServer]:
     server.cleanup()
 
 
-@pytest.mark.parametrize("count", [200, pytest.param(2000, marks=pytest.mark.soak)])
+@pytest.mark.parametrize("count", [80, pytest.param(2000, marks=pytest.mark.soak)])
 def test_each_raw_is_exactly_one_set_of_shards(
     start_run: Callable[..., Running], server: PostgresServer, tmp_path: Path, count: int
 ) -> None:

@@ -14,7 +14,7 @@ from lsst.ctrl.rapid.model import Outcome
 from support.processes import Running
 
 
-@pytest.mark.parametrize("victim", ["worker", "fork server"])
+@pytest.mark.parametrize("victim", ["worker", pytest.param("fork server", marks=pytest.mark.slow)])
 def test_what_is_killed_is_replaced_and_nothing_is_lost(
     start_run: Callable[..., Running], victim: str
 ) -> None:
