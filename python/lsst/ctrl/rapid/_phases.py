@@ -5,7 +5,6 @@ from __future__ import annotations
 __all__ = ("VARIABLE", "Phase", "arm", "reached")
 
 import dataclasses
-import difflib
 import enum
 import multiprocessing
 import os
@@ -13,7 +12,7 @@ import signal
 from collections.abc import Mapping
 from multiprocessing.sharedctypes import Synchronized
 
-from .model import InputError
+from .model import InputError, did_you_mean
 
 VARIABLE = "RAPID_EXEC_KILL"
 """Environment variable with the order: ``PHASE:N``, or ``head/PHASE:N`` for a phase of a worker."""
@@ -133,8 +132,9 @@ def _parse(told: str) -> _Order:
     if not (number.isascii() and number.isdigit() and int(number)):
         raise InputError(f"{VARIABLE}={told}: it must end with the number of a time, like 'dispatched:2'.")
     if name not in Phase:
-        [near] = difflib.get_close_matches(name, Phase, n=1, cutoff=0.0)
-        raise InputError(f"{VARIABLE}={told}: there is no phase {name!r}; did you mean '{near}'?")
+        raise InputError(
+            f"{VARIABLE}={told}: there is no phase {name!r}{did_you_mean(name, map(str, Phase))}"
+        )
     phase = Phase(name)
     if told.startswith(_HEAD) and phase not in _OF_WORKERS:
         raise InputError(f"{VARIABLE}={told}: it is the head that reaches {name!r}; leave out {_HEAD!r}.")

@@ -7,6 +7,7 @@ from ._day import *
 from ._faults import *
 from ._input_error import *
 from ._names import *
+from ._nearest import *
 from ._numbers import *
 from ._plan import *
 from ._policy import *

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 __all__ = ("InputModel", "Model", "PathName", "load_yaml", "parse")
 
-import difflib
 import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -13,6 +12,7 @@ from typing import Annotated, Any, get_origin
 import pydantic
 
 from ._input_error import InputError
+from ._nearest import did_you_mean
 from ._reading import read_file, read_yaml
 
 _LONGEST_TEXT = 2000
@@ -110,9 +110,8 @@ def _explain(model: type[pydantic.BaseModel], fault: Any) -> str:
     where = ".".join(str(part)[:_LONGEST_KEY] for part in location) or "the whole"
     if fault["type"] != "extra_forbidden":
         return f"{where}: {_WORDS.get(fault['type']) or fault['msg'].removeprefix('Value error, ')}"
-    valid = list(_fields_at(model, location[:-1]))
-    near = difflib.get_close_matches(str(location[-1])[:_LONGEST_KEY], valid, n=1, cutoff=0.0)
-    return f"unknown key {where!r}" + (f"; did you mean {near[0]!r}?" if near else "")
+    valid = _fields_at(model, location[:-1])
+    return f"unknown key {where!r}{did_you_mean(str(location[-1])[:_LONGEST_KEY], valid)}"
 
 
 def _is_alternative(part: str | int) -> bool:

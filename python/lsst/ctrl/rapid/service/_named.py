@@ -4,10 +4,9 @@ from __future__ import annotations
 
 __all__ = ("check_named",)
 
-import difflib
 from collections.abc import Iterable, Sequence
 
-from ..model import InputError, RapidFile
+from ..model import InputError, RapidFile, did_you_mean
 from ..plan import CompiledPipeline
 
 
@@ -45,6 +44,4 @@ def check_named(
 def _check(key: str, named: Iterable[str], known: set[str], told: str, source: str) -> None:
     for name in named:
         if name not in known:
-            near = difflib.get_close_matches(name, sorted(known), n=1, cutoff=0.0)
-            hint = f"; did you mean {near[0]!r}?" if near else "."
-            raise InputError(f"{source}: {key}: {told} {name!r}{hint}")
+            raise InputError(f"{source}: {key}: {told} {name!r}{did_you_mean(name, known)}")

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 __all__ = ("patterns_of_run", "run_limits")
 
-import difflib
 import logging
 from collections.abc import Collection, Mapping
 from pathlib import Path
 
 from ..conductor import PERIOD, InstrumentPatterns, PatternDetector, compile_policy
-from ..model import InputError, PatternSpec, Policy, RapidFile
+from ..model import InputError, PatternSpec, Policy, RapidFile, did_you_mean
 from ..plan import CompiledPipeline
 from ._settings import RunSettings
 
@@ -98,8 +97,7 @@ def _steps_with_pattern(
         if label not in steps:
             # When only a part of a pipeline is run, its other steps are not known here.
             if whole:
-                near = difflib.get_close_matches(label, steps, n=1, cutoff=0.0)
-                raise InputError(f"patterns: no pipeline has a step {label!r}; did you mean {near[0]!r}?")
+                raise InputError(f"patterns: no pipeline has a step {label!r}{did_you_mean(label, steps)}")
         elif not steps[label].per_detector:
             raise InputError(
                 f"patterns.{label}: this step runs once for all detectors of an exposure; "

@@ -5,7 +5,6 @@ from __future__ import annotations
 __all__ = ("Scratch", "ScratchRecord", "Told", "scratch_types")
 
 import dataclasses
-import difflib
 import logging
 from collections import defaultdict
 from collections.abc import Iterable, Sequence, Set
@@ -13,7 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 from ..datastore import ScratchFolder
 from ..engine import ShardResponse
-from ..model import InputError, Model, RapidFile, Shard
+from ..model import InputError, Model, RapidFile, Shard, did_you_mean
 from ..plan import (
     CompiledPipeline,
     DatasetMessage,
@@ -173,13 +172,12 @@ def scratch_types(
         makers = [pipeline for pipeline in pipelines if name in made[pipeline.name]]
         faults = [fault for pipeline in makers if (fault := _fault(pipeline, name))]
         if not makers:
-            near = difflib.get_close_matches(name, sorted(set().union(*made.values())), n=1, cutoff=0.0)
-            hint = f"; did you mean {near[0]!r}?" if near else ""
+            hint = did_you_mean(name, set().union(*made.values()))
             faults = [f"no task of {', '.join(p.name for p in pipelines)} makes it{hint}"]
         if not faults:
             found.add(name)
         elif not labels:
-            raise InputError(f"{source}: {name!r} cannot be scratch: {faults[0]}.")
+            raise InputError(f"{source}: {name!r} cannot be scratch: {faults[0]}")
     return frozenset(found)
 
 
@@ -193,8 +191,8 @@ def _fault(pipeline: CompiledPipeline, name: str) -> str:
     """Return why a type that a pipeline makes cannot be scratch there, or nothing."""
     tasks = pipeline.graph.tasks.values()
     if not any(edge.parent_dataset_type_name == name for node in tasks for edge in node.inputs.values()):
-        return f"no task of {pipeline.name} reads it, so nobody would ever see it"
+        return f"no task of {pipeline.name} reads it, so nobody would ever see it."
     for step in pipeline.steps:
         if step.planner is Planner.BUILDER and step.inputs.get(name) is InputKind.EARLIER_STEP:
-            return f"step {step.label!r} of {pipeline.name} is planned from what is registered, and reads it"
+            return f"step {step.label!r} of {pipeline.name} is planned from what is registered, and reads it."
     return ""

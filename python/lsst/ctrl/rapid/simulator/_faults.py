@@ -13,13 +13,12 @@ __all__ = (
     "parse_fault",
 )
 
-import difflib
 import re
 from typing import Annotated, Literal, Self
 
 import pydantic
 
-from ..model import InputError, Model, parse, parse_numbers
+from ..model import InputError, Model, did_you_mean, parse, parse_numbers
 
 type FaultKind = Literal["late", "missing", "duplicate", "out-of-order", "burst"]
 
@@ -135,8 +134,7 @@ def parse_fault(text: str) -> Fault:
     source = f"fault {text!r}"
     model = _MODELS.get(kind)
     if model is None:
-        near = difflib.get_close_matches(kind, _MODELS, n=1, cutoff=0.0)
-        raise InputError(f"{source}: there is no fault {kind!r}; did you mean {near[0]!r}?")
+        raise InputError(f"{source}: there is no fault {kind!r}{did_you_mean(kind, _MODELS)}")
     return parse(model, {"kind": kind} | _values(rest, source), source)
 
 
