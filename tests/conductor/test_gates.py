@@ -10,6 +10,8 @@ import pytest
 from lsst.ctrl.rapid.conductor import StepRule
 from lsst.ctrl.rapid.model import Shard
 
+from .conftest import DEADLINE
+
 ISR = StepRule("isr", per_detector=True, after=frozenset())
 GATHER = StepRule("gather", per_detector=False, after=frozenset({"isr"}))
 CALIBRATE = StepRule("calibrate", per_detector=True, after=frozenset({"isr"}))
@@ -237,6 +239,34 @@ def test_a_gather_that_ended_in_an_earlier_run_is_not_run_again(hand: Any) -> No
     hand.raws(1, 0, 1, 2, 3)
     assert hand.run_all() == [shard("isr", 1, detector) for detector in (1, 2, 3)]
     assert finished(hand)
+
+
+def test_what_an_earlier_run_gathered_is_made_again_once_more_have_ended(hand: Any) -> None:
+    before = frozenset({0, 1, 2})
+    for detector in before:
+        hand.conductor.already_ended(shard("isr", 1, detector), failed=False, now=0.0)
+    hand.conductor.already_ended(shard("gather", 1), failed=False, now=0.0, gathered=before)
+    hand.raws(1, *before)
+    assert finished(hand), "it took them all"
+    hand.raw(1, 3)
+    assert hand.run_all() == [shard("isr", 1, 3)]
+    [replaced] = hand.told
+    assert replaced.shards == (shard("gather", 1),)
+
+
+def test_what_an_earlier_run_gathered_is_left_until_all_that_it_took_is_known(hand: Any) -> None:
+    hand.conductor.already_ended(shard("gather", 1), failed=False, now=0.0, gathered=frozenset({0, 1}))
+    hand.raws(1, 2, 3)
+    assert hand.run_all() == [shard("isr", 1, 2), shard("isr", 1, 3)]
+    hand.now = 2 * DEADLINE
+    hand.conductor.tick(hand.now)
+    assert hand.told == []
+    assert finished(hand)
+    for detector in (0, 1):
+        hand.conductor.already_ended(shard("isr", 1, detector), failed=False, now=hand.now)
+        hand.raw(1, detector)
+    hand.run_all()
+    assert [replaced.shards for replaced in hand.told] == [(shard("gather", 1),)]
 
 
 @pytest.mark.parametrize("newest", [1, 2])

@@ -54,8 +54,8 @@ class Night:
     def ledger(self) -> Counter[str]:
         """How many lines each file has."""
         path = self.folder / "work" / "ledger.jsonl"
-        lines = path.read_text().splitlines() if path.exists() else []
-        return Counter(Path(json.loads(line)["path"]).name for line in lines)
+        lines = map(json.loads, path.read_text().splitlines() if path.exists() else [])
+        return Counter(Path(line["path"]).name for line in lines if "path" in line)
 
     def done(self) -> set[int]:
         """Return the detectors that are registered as done."""

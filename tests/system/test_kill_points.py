@@ -112,6 +112,20 @@ def test_some_phases_once(server: PostgresServer, start_run: StartRun, tmp_path:
     chain.finish()
 
 
+def test_who_is_killed_before_what_came_late_is_gathered(start_run: StartRun, tmp_path: Path) -> None:
+    chain = Chain(tmp_path / "chain", make_registry(tmp_path), start_run)
+    *early, late = DETECTORS
+    # Of a run that a raw comes to whose exposure was gathered: the raw, its shard, the removal, the gather.
+    for time_, exposure in enumerate(take_exposures(tmp_path / "camera", 3), start=1):
+        chain.send([exposure], early)
+        assert chain.run(gather_deadline=0.5).end() == 0
+        chain.send([exposure], [late])
+        run = chain.run(order=f"{Phase.BATCH_COMMITTED}:{time_}")
+        assert run.end() == -signal.SIGKILL, run.log.read_text()
+        chain.check(allow_waiting=True)
+    chain.finish()
+
+
 @pytest.mark.faults
 @pytest.mark.timeout(1800)
 @pytest.mark.parametrize(("registry", "times"), [("postgresql", [1, 2, 3]), ("sqlite", [1])])

@@ -120,7 +120,7 @@ def test_what_an_expression_selects_is_done_and_the_run_ends(
     assert rest.end() == 0, rest.log.read_text()
     assert "4 raw(s) of 2 exposure(s) are selected; 1 of them ended" in rest.log.read_text()
     assert ended(rest.report) == Counter(
-        [(number, 91), (number + 1, 90), (number + 1, 91), (number + 1, None)]
+        [(number, 91), (number, None), (number + 1, 90), (number + 1, 91), (number + 1, None)]
     )
     assert rest.report.summary.missing == 0
 

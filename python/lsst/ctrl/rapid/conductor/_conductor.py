@@ -15,7 +15,6 @@ from ._dispatcher import Dispatcher
 from ._exposure import Gathering
 from ._gates import Gates
 from ._known import NOT_YET_KNOWN, Known
-from ._progress import Progress
 from ._steps import RAW, State, StepRule
 
 
@@ -244,17 +243,27 @@ class Conductor:
 
     # Events: shards
 
-    def already_ended(self, shard: Shard, *, failed: bool, now: float) -> None:
-        """A shard ended in an earlier run: it is not run again, and counts in its exposure's gather."""
-        known = self._known
-        found: Progress
+    def already_ended(
+        self, shard: Shard, *, failed: bool, now: float, gathered: frozenset[int] | None = None
+    ) -> None:
+        """A shard ended in an earlier run: it is not run again, and counts in its exposure's gather.
+
+        Parameters
+        ----------
+        shard, failed, now
+            What ended, how, and the time.
+        gathered
+            Of a gather of an exposure, the detectors that it took: once more have ended, and all of these
+            have been told, it is made again.  `None`: it never is.
+        """
+        known, state = self._known, State.FAILED if failed else State.DONE
         if shard.group is not None:
-            found = known.group(shard.pipeline, shard.instrument, shard.group, 1)
-        else:
-            place = (shard.instrument, shard.exposure)
-            selected = self.select(shard.pipeline, *place)
-            found = known.exposure(shard.pipeline, place, now, NOT_YET_KNOWN, selected)
-        found.ended_earlier(shard, State.FAILED if failed else State.DONE)
+            known.group(shard.pipeline, shard.instrument, shard.group, 1).ended_earlier(shard, state)
+            return
+        place = (shard.instrument, shard.exposure)
+        selected = self.select(shard.pipeline, *place)
+        exposure = known.exposure(shard.pipeline, place, now, NOT_YET_KNOWN, selected)
+        exposure.ended_earlier(shard, state, gathered)
 
     def ended(
         self, shard: Shard, *, failed: bool, now: float, seconds: float | None = None
@@ -427,6 +436,13 @@ class Conductor:
     def next_deadline(self) -> float | None:
         """When `tick` must be called at the latest; `None` when time alone opens no gate."""
         return self._gates.next_deadline
+
+    def gathered(self, shard: Shard) -> frozenset[int]:
+        """Return the detectors that a gather of an exposure takes; none of other shards."""
+        found = self._known.exposures.get((shard.instrument, shard.exposure))
+        if shard.detector is not None or shard.group is not None or shard.day_obs is not None:
+            return frozenset()
+        return frozenset() if found is None or found.gather is None else found.gather.detectors
 
     def missing(self, instrument: str, exposure: int) -> frozenset[int]:
         """Return the expected detectors of an exposure that have not come."""

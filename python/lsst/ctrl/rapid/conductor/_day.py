@@ -162,10 +162,6 @@ class DayProgress(Progress):
         labels = [rule.label for rule in self.rules]
         return Withdraw(tuple(self._shard(label, partial=partial, revision=0) for label in labels))
 
-    @override
-    def ended_earlier(self, shard: Shard, state: State) -> None:
-        raise AssertionError("What earlier runs did with a day is told by `resume`.")
-
     # Passes
 
     @override

@@ -114,12 +114,22 @@ class ExposureProgress(Progress):
         if shard.detector is not None:
             self._note_detector(shard.detector, now)
 
-    def ended_earlier(self, shard: Shard, state: State) -> None:
-        """A shard ended in an earlier run."""
+    def ended_earlier(self, shard: Shard, state: State, gathered: frozenset[int] | None = None) -> None:
+        """A shard ended in an earlier run.
+
+        Parameters
+        ----------
+        shard, state
+            The shard, and how it ended.
+        gathered
+            Of a gather, the detectors that it took; `None` if it is not made again whatever comes.
+        """
         if shard.detector is not None:
             self.arrived.add(shard.detector)
-        elif self.gather is None:
-            self.gather = Pass(frozenset(), self._labels, final=True)
+        else:
+            if self.gather is None:
+                self.gather = Pass(gathered or frozenset(), self._labels)
+            self.gather.final = self.gather.final or gathered is None
         self.states[shard.step, shard.detector] = state
         self.committed.add((shard.step, shard.detector))
         if shard.detector is not None:
@@ -160,7 +170,7 @@ class ExposureProgress(Progress):
             detectors = frozenset(self.arrived)
             if last is None or last.partial:
                 return Pass(detectors, self._labels)
-            if not last.final and detectors != last.detectors:
+            if not last.final and detectors > last.detectors:
                 return Pass(detectors, self._labels, revision=last.revision + 1, held=True)
             return None
         if last is None and self._at_once and self._is_timed_out(now) and self._has_one_done():
@@ -320,7 +330,9 @@ class ExposureProgress(Progress):
             return False
         if gather is None or gather.partial:
             return True
-        if not gather.final and len(gather.detectors) != len(self.arrived):
+        # The numbers first: it is asked for often.
+        more = len(self.arrived) > len(gather.detectors) and self.arrived > gather.detectors
+        if more and not gather.final:
             return True
         return any((label, None) not in self.states for label in self._labels)
 

@@ -24,8 +24,7 @@ class Pass:
     held
         Whether what is replaced is still there.
     final
-        Whether it is not followed by another one: an earlier run made it, so that what it gathered is not
-        known, or what it read is gone.
+        Whether it is not followed by another one: what it read is gone, or another payload made it.
     """
 
     detectors: frozenset[int]

@@ -144,10 +144,6 @@ class Progress(abc.ABC):
     def close(self, now: float) -> None:
         """No more raws will come."""
 
-    @abc.abstractmethod
-    def ended_earlier(self, shard: Shard, state: State) -> None:
-        """A shard ended in an earlier run."""
-
     @property
     @abc.abstractmethod
     def waits(self) -> bool:

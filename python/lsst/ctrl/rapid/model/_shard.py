@@ -179,4 +179,6 @@ class OutcomeRecord(Model):
     """The command that repeats a failed shard with plain ``pipetask``."""
     scratch: str = ""
     """What it left unregistered for later steps, as JSON, so that a restart finds it."""
+    gathered: tuple[int, ...] = ()
+    """The detectors that a complete gather of an exposure took: a restart knows which came after it."""
     times: Times

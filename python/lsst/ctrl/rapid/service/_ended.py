@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-__all__ = ("Ended", "EndedBefore", "Made", "Member", "shards_of", "still_read")
+__all__ = ("Ended", "EndedBefore", "Made", "Member", "gathered_of", "shards_of", "still_read")
 
 import dataclasses
 import datetime
+import logging
 import re
 from collections import OrderedDict, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
@@ -18,7 +19,7 @@ from lsst.daf.butler import (
 
 from ..commit import outcome_dataset_type
 from ..ingest import Raw
-from ..model import Shard, ShardKey
+from ..model import OutcomeRecord, Shard, ShardKey
 from ..plan import (
     CompiledPipeline,
     DatasetMessage,
@@ -34,6 +35,8 @@ from ._inputs import merge_records
 from ._leftovers import read_scratch
 from ._outcomes import kinds_of, read_outcomes
 
+_LOG = logging.getLogger(__name__)
+
 _EXPOSURES_KEPT = 256
 """Exposures of which it is remembered what ended: raws of one mostly come together."""
 
@@ -48,7 +51,7 @@ type Made = Mapping[int | None, tuple[Sequence[DatasetMessage], RecordsMessage]]
 """Datasets and where their files are, by detector."""
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(slots=True)
 class Ended:
     """What earlier runs ended of an exposure and of its group.
 
@@ -58,13 +61,33 @@ class Ended:
         The RUN of each shard that was done or failed: it is not run again.
     shed
         The outcome of each shard that was shed: it may be run now, and its outcome is replaced then.
+    gathered
+        The detectors that each gather of an exposure took; of those alone that can be made again.
     made
         What has been looked up of their products, by dataset type, RUN, and exposure or group.
+    restored
+        Of which shards what they made is known again, by dataset type.
+    is_told
+        Whether the registered raws of the exposure have been told, to be gathered again.
     """
 
     ended: dict[ShardKey, str]
     shed: dict[ShardKey, DatasetRef]
+    gathered: dict[ShardKey, frozenset[int]] = dataclasses.field(default_factory=dict)
     made: dict[tuple[str, str, int | str], Made] = dataclasses.field(default_factory=dict)
+    restored: set[tuple[str, ShardKey]] = dataclasses.field(default_factory=set)
+    is_told: bool = False
+
+    def detectors(self, pipeline: CompiledPipeline) -> set[int]:
+        """Return the detectors of the exposure that have ended a step of a pipeline."""
+        labels = {step.label for step in _of_exposures(pipeline)}
+        return {detector for label, _, _, detector in self.ended if label in labels and detector is not None}
+
+    def is_outdated(self, pipeline: CompiledPipeline, instrument: str, exposure: int, more: Set[int]) -> bool:
+        """Tell whether a gather that ended took not all detectors that have ended, and ``more``."""
+        wanted = self.detectors(pipeline) | more
+        gathers = [(step.label, instrument, exposure, None) for step in _gathers(pipeline)]
+        return any(key in self.gathered and not wanted <= self.gathered[key] for key in gathers)
 
     def has_detector(self, pipeline: CompiledPipeline, instrument: str, exposure: int, detector: int) -> bool:
         """Tell whether a detector of an exposure went through a pipeline's steps for detectors.
@@ -82,12 +105,12 @@ class Ended:
         return any(key in self.shed for key in keys)
 
     def has_gathers(self, pipeline: CompiledPipeline, instrument: str, exposure: int) -> bool:
-        """Tell whether all gathers of an exposure ended."""
+        """Tell whether all gathers of an exposure ended, and took all of its detectors that ended."""
         if any(step.per_group for step in pipeline.steps):
             # Whether more exposures of its group are to come is not known here; its raws are looked at again.
             return False
-        gathers = [step.label for step in pipeline.arrival_steps if not step.per_detector]
-        return all((label, instrument, exposure, None) in self.ended for label in gathers)
+        all_ended = all((step.label, instrument, exposure, None) in self.ended for step in _gathers(pipeline))
+        return all_ended and not self.is_outdated(pipeline, instrument, exposure, frozenset())
 
     def is_whole(
         self,
@@ -158,6 +181,10 @@ class EndedBefore:
         self._pipelines, self._output, self._scratch = list(pipelines), output, scratch
         self._kinds = kinds_of(pipelines)
         self._has_groups = any(step.per_group for step, _ in self._kinds)
+        # What is scratch is gone once all has been gathered.
+        self._made_again = not any(
+            scratch & set(step.reads(InputKind.EARLIER_STEP)) for p in pipelines for step in _gathers(p)
+        )
         self._runs: defaultdict[int, dict[str, None]] = defaultdict(dict)
         for run in butler.collections.query(f"{output}/*", collection_types=CollectionType.RUN):
             if run.startswith(f"{partial_chain(output)}/"):
@@ -280,17 +307,20 @@ class EndedBefore:
                     continue
                 of = sorted(groups) if step.per_group else sorted(exposures)
                 for key, refs in read_outcomes(butler, step, tasks, instrument, runs, of).items():
-                    self._enter(found[key[2]], key, refs, day)
+                    ref = self._enter(found[key[2]], key, refs, day)
+                    if step.unit == "exposure" and not step.per_detector and ref.run in self._names(day):
+                        self._enter_gathered(butler, found[key[2]], key, ref)
         return {
             exposure: Ended(
                 {**found[exposure].ended, **found[member.group].ended},
                 {**found[exposure].shed, **found[member.group].shed},
+                found[exposure].gathered,
             )
             for exposure, member in members.items()
         }
 
-    def _enter(self, found: Ended, key: ShardKey, refs: Mapping[DatasetRef, bool], day: int) -> None:
-        """Enter a shard's outcomes, of which there may be one in each RUN of its day."""
+    def _enter(self, found: Ended, key: ShardKey, refs: Mapping[DatasetRef, bool], day: int) -> DatasetRef:
+        """Enter a shard's outcomes, of which there may be one in each RUN of its day; returns which holds."""
         ran = [ref for ref, shed in refs.items() if not shed]
         # Where there are several, that of the RUN that is written now: this one would have to be replaced.
         ref = max(ran or refs, key=lambda ref: ref.run in self._names(day))
@@ -298,6 +328,17 @@ class EndedBefore:
             found.ended[key] = ref.run
         else:
             found.shed[key] = ref
+        return ref
+
+    def _enter_gathered(self, butler: Butler, found: Ended, key: ShardKey, ref: DatasetRef) -> None:
+        """Enter what a gather took that could be removed from its RUN, and made again."""
+        try:
+            gathered = OutcomeRecord.model_validate(butler.get(ref)).gathered if self._made_again else ()
+        except (OSError, ValueError) as err:
+            _LOG.warning("%s cannot be read (%s): what it tells of is not made again.", ref, err)
+            return
+        if gathered:
+            found.gathered[key] = frozenset(gathered)
 
     def _names(self, day: int) -> set[str]:
         return {run_name(self._output, day, pipeline.name, pipeline.hash) for pipeline in self._pipelines}
@@ -358,6 +399,19 @@ def still_read(pipeline: CompiledPipeline, made_by: Step, ended: Ended, raw: Raw
     return sorted(n for n, producer in producers.items() if producer and producer.label in made_by.tasks)
 
 
+def gathered_of(
+    pipeline: CompiledPipeline, ended: Ended, instrument: str, exposure: int
+) -> Iterator[tuple[Shard, str, str]]:
+    """Yield what gathers of an exposure read: shards of earlier steps, their RUNs, and dataset types."""
+    wanted = {name for step in _gathers(pipeline) for name in step.reads(InputKind.EARLIER_STEP)}
+    for step in _of_exposures(pipeline):
+        names = [n for n in sorted(wanted) if (p := pipeline.graph.producer_of(n)) and p.label in step.tasks]
+        for (label, _, _, detector), run in ended.ended.items():
+            if label == step.label and detector is not None:
+                shard = Shard(pipeline.name, label, instrument, exposure, detector)
+                yield from ((shard, run, name) for name in names)
+
+
 def shards_of(pipeline: CompiledPipeline, raw: Raw) -> Iterator[tuple[Step, Shard]]:
     """Yield the shards of a pipeline that a raw is of: its detector's and the gathers'."""
     for step in pipeline.arrival_steps:
@@ -379,6 +433,11 @@ def _is_of(step: Step, shard: Shard) -> bool:
 def _of_exposures(pipeline: CompiledPipeline) -> list[Step]:
     """Return the steps per detector of an exposure."""
     return [step for step in pipeline.steps if step.per_detector and not step.per_group]
+
+
+def _gathers(pipeline: CompiledPipeline) -> list[Step]:
+    """Return the steps that gather an exposure."""
+    return [step for step in pipeline.arrival_steps if step.unit == "exposure" and not step.per_detector]
 
 
 def _day_beside(day: int, days: int) -> int:

@@ -150,7 +150,8 @@ class Executor:
             self._flow = ShardFlow(parts, ShardCalls(parts, pool), self._spawn)
             self._keeping = Keeping(parts, committer)
             self._flow.publish_drained(committer.drained)
-            self._intake = Intake(parts, self._flow, make_ingestor(settings, compiled), reading, registry)
+            ingestor = make_ingestor(settings, compiled)
+            self._intake = Intake(parts, self._flow, ingestor, reading, registry, self._arrivals.put_nowait)
             self._phase = self._phase if self._stopping else _WARMING
             await opening
             await pool.warm()

@@ -307,6 +307,7 @@ class ShardFlow:
             planned="" if response is None else response.planned,
             repeat=repeat,
             scratch=told.scratch,
+            gathered=tuple(sorted(parts.conductor.gathered(shard))),
             times=times,
         )
         before = parts.ended_before.shed.pop(shard.key, None)

@@ -17,12 +17,12 @@ import sqlalchemy.exc
 from ..arrival import FoundRaws
 from ..commit import RawItem
 from ..conductor import Selected
-from ..ingest import Ingestor, Raw, RawReady, RegisteredRaw
+from ..ingest import Ingestor, Raw, RawReady, RegisteredRaw, read_registered
 from ..instruments import RefusedError
 from ..model import Arrival, DownSelected, Shard
 from ..plan import CompiledPipeline, is_away
 from ._days import Days
-from ._ended import Ended, shards_of, still_read
+from ._ended import Ended, gathered_of, shards_of, still_read
 from ._flow import ShardFlow
 from ._parts import Parts
 
@@ -47,6 +47,8 @@ class Intake:
         Reads headers; used in ``reading`` alone.
     reading, registry
         Threads that read headers and query the repository.
+    tell
+        Has a registered raw taken in later.
 
     Notes
     -----
@@ -61,12 +63,14 @@ class Intake:
         ingestor: Ingestor,
         reading: ThreadPoolExecutor,
         registry: ThreadPoolExecutor,
+        tell: Callable[[RegisteredRaw], None],
     ) -> None:
         self._parts = parts
         self._flow = flow
         self._ingestor = ingestor
         self._reading = reading
         self._registry = registry
+        self._tell = tell
         self._reduced = False
         self._taken: OrderedDict[Path, None] = OrderedDict()
         self._taking: set[asyncio.Task[None]] = set()
@@ -289,10 +293,28 @@ class Intake:
                 continue
             ended = ended or step.per_detector
             if not conductor.is_known(shard):
-                conductor.already_ended(shard, failed=False, now=time.time())
+                gathered = before.gathered.get(shard.key)
+                conductor.already_ended(shard, failed=False, now=time.time(), gathered=gathered)
                 for name in still_read(pipeline, step, before, raw):
                     await self._restore(before, shard, run, name)
+        if before.is_outdated(pipeline, raw.instrument, raw.exposure, {raw.detector}):
+            await self._gather_again(before, pipeline, raw)
         return ended
+
+    async def _gather_again(self, before: Ended, pipeline: CompiledPipeline, raw: Raw) -> None:
+        """Bring what a gather of an earlier run needs, to be made again with what came after it."""
+        parts, place = self._parts, (raw.instrument, raw.exposure)
+        for shard, run, name in gathered_of(pipeline, before, *place):
+            await self._restore(before, shard, run, name)
+        if before.is_told:
+            return
+        before.is_told = True
+        # Those that came in the earlier run may not come again.
+        wanted = frozenset(before.detectors(pipeline)) & parts.compiled.expected[raw.instrument]
+        parts.conductor.expect_more(*place, wanted)
+        butler, inputs = parts.compiled.butler, parts.compiled.inputs
+        for other in await self._ask(lambda: read_registered(butler, *place, wanted, inputs, time.time())):
+            self._tell(other)
 
     async def _ended(self, raw: Raw) -> Ended:
         """Return what earlier runs ended of a raw's exposure: nothing, from memory, of one that is new."""
@@ -305,6 +327,9 @@ class Intake:
 
     async def _restore(self, before: Ended, shard: Shard, run: str, name: str) -> None:
         """Find what a shard of an earlier run made, for the later steps that are still to come."""
+        if (name, shard.key) in before.restored:
+            return
+        before.restored.add((name, shard.key))
         parts, key = self._parts, (name, run, shard.exposure if shard.group is None else shard.group)
         if key not in before.made:
             read = parts.ended_before.read_made
