@@ -174,6 +174,17 @@ def test_an_exposure_that_contradicts_the_registry_is_still_told(night: Night) -
         sync_records(night.butler, changed(records, "exposure", exposure_time=1.0))
 
 
+def test_a_day_that_somebody_else_has_registered_otherwise_stays(
+    night: Night, caplog: pytest.LogCaptureFixture
+) -> None:
+    records = night.exposure()
+    sync_records(night.butler, records)
+    sync_records(night.butler, changed(night.exposure(), "day_obs", timespan=Timespan.from_day_obs(20260501)))
+    [warning] = caplog.records
+    assert f"The registry has {{instrument: '{CAMERA}', day_obs: 20260501}} otherwise" in warning.getMessage()
+    assert night.there("day_obs", records) == [one(records, "day_obs")]
+
+
 def test_a_repository_knows_the_visit_systems_from_the_start(tmp_path: Path) -> None:
     make_repository(tmp_path / "repo", ["LATISS"])
     with Butler.from_config(tmp_path / "repo") as butler:

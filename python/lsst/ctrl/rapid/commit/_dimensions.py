@@ -8,6 +8,7 @@ import logging
 from collections.abc import Iterable
 
 from lsst.daf.butler import Butler, DimensionRecord
+from lsst.daf.butler.registry import ConflictingDefinitionError
 
 from ._visits import VISIT_ELEMENTS, register_visits
 
@@ -34,12 +35,20 @@ def sync_records(butler: Butler, records: Iterable[DimensionRecord]) -> None:
 
     Notes
     -----
-    A visit that the registry has otherwise stays there as it is, with a warning: it may be somebody else's.
+    A visit, or the span of an observing day, that the registry has otherwise stays there as it is, with a
+    warning: it may be somebody else's.
     """
     records = list({id(record): record for record in records}.values())
     for element in _ELEMENTS:
         for record in {r.dataId: r for r in records if r.definition.name == element}.values():
-            if butler.registry.syncDimensionData(element, record) and element == "physical_filter":
+            try:
+                is_new = butler.registry.syncDimensionData(element, record)
+            except ConflictingDefinitionError as err:
+                if element != "day_obs":
+                    raise
+                _LOG.warning("The registry has %s otherwise, and keeps it: %s", record.dataId, err)
+                continue
+            if is_new and element == "physical_filter":
                 _LOG.warning("A filter that the registry had not seen was registered: %s.", record)
     register_visits(butler, records)
 
