@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from lsst.ctrl.rapid.model import parse_numbers
+from lsst.ctrl.rapid.model import format_numbers, parse_numbers
 
 
 @pytest.mark.parametrize(
@@ -30,3 +30,18 @@ def test_something_else_is_refused(text):
 def test_ranges_go_up_from_zero_and_end(text):
     with pytest.raises(ValueError, match="not a range from a number to a higher one"):
         parse_numbers(text)
+
+
+@pytest.mark.parametrize(
+    ("numbers", "text"),
+    [
+        ([], ""),
+        ([7], "7"),
+        ([2, 1], "1, 2"),
+        ([3, 1, 2], "1..3"),
+        ([*range(94), 95, 96, 188], "0..93, 95, 96, 188"),
+    ],
+)
+def test_what_is_written_can_be_read(numbers: list[int], text: str) -> None:
+    assert format_numbers(numbers) == text
+    assert not text or parse_numbers(text) == tuple(sorted(numbers))

@@ -252,3 +252,14 @@ def test_a_moment_that_is_not_known_is_in_no_validity_range(repository: Any) -> 
     found = calibrations.find("bias", detector(butler), None)
     assert found is not None
     assert found.id == in_run.id
+
+
+def test_types_of_which_nothing_is_certified_are_told_once(
+    repository: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("WARNING")
+    calibrations = read(repository.butler)
+    calibrations.refresh(repository.butler)
+    assert [record.getMessage() for record in caplog.records] == [
+        "Nothing is certified of bias in defaults: what needs it fails until it is."
+    ]

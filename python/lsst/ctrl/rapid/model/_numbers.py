@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-__all__ = ("parse_numbers",)
+__all__ = ("format_numbers", "parse_numbers")
 
+import itertools
 import re
+from collections.abc import Iterable
 
 _PART = re.compile(r"\s*(-?\d{1,18})\s*(?:\.\.\s*(\d{1,18})\s*)?", re.ASCII)
 _MOST = 10_000
@@ -33,3 +35,12 @@ def parse_numbers(text: str) -> tuple[int, ...]:
             raise ValueError(f"{text[:20]!r}… has more than {_MOST} numbers.")
         numbers.update(dict.fromkeys(range(begin, end + 1)))
     return tuple(numbers)
+
+
+def format_numbers(numbers: Iterable[int]) -> str:
+    """Return what `parse_numbers` takes, in ascending order: three numbers and more in a row as a range."""
+    parts: list[str] = []
+    for _, row in itertools.groupby(enumerate(sorted(numbers)), lambda at: at[1] - at[0]):
+        run = [number for _, number in row]
+        parts += [f"{run[0]}..{run[-1]}"] if len(run) > 2 else map(str, run)
+    return ", ".join(parts)

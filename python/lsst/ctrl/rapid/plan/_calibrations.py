@@ -71,6 +71,11 @@ class Calibrations:
         if counts != self._counts:
             told = ", ".join(f"{count} of {name}" for name, count in counts.items())
             _LOG.info("Calibrations known: %s.", told or "none are needed")
+            if without := [name for name, count in counts.items() if not count]:
+                _LOG.warning(
+                    "Nothing is certified of %s in %s: what needs it fails until it is.",
+                    ", ".join(without), ", ".join(self._collections),
+                )  # fmt: skip
         self._certifications, self._counts = read, counts
 
     def refs(self) -> list[DatasetRef]:

@@ -10,7 +10,7 @@ from collections import OrderedDict
 from collections.abc import Collection, Mapping
 
 from ..ingest import Raw
-from ..model import Outcome, Shard, ShardReport
+from ..model import Outcome, Shard, ShardReport, format_numbers
 from ._status import ExposureStatus
 
 _LOG = logging.getLogger(__name__)
@@ -77,7 +77,7 @@ class Board:
                 "%s: %d detector(s) are missing: %s.",
                 shard,
                 len(missing),
-                ", ".join(map(str, sorted(missing))),
+                format_numbers(missing),
             )
 
     def gathering_in_part(self, shard: Shard, detectors: Collection[int]) -> None:

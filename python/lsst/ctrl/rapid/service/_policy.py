@@ -9,7 +9,7 @@ from collections.abc import Collection, Mapping
 from pathlib import Path
 
 from ..conductor import PERIOD, InstrumentPatterns, PatternDetector, compile_policy
-from ..model import InputError, PatternSpec, Policy, RapidFile, did_you_mean
+from ..model import InputError, PatternSpec, Policy, RapidFile, did_you_mean, format_numbers
 from ..plan import CompiledPipeline
 from ._settings import RunSettings
 
@@ -31,9 +31,7 @@ def run_limits(
     there = {name: frozenset(d.number for d in detectors) for name, detectors in cameras.items()}
     named = frozenset(settings.detectors)
     if unknown := named.difference(*there.values()):
-        raise InputError(
-            f"--detectors: no detector {', '.join(map(str, sorted(unknown)))} in {', '.join(there)}."
-        )
+        raise InputError(f"--detectors: no detector {format_numbers(unknown)} in {', '.join(there)}.")
     if named:
         return {name: numbers & named for name, numbers in there.items()}
     return there if settings.data_query else {}
