@@ -92,8 +92,9 @@ class Scene:
         run: str = RUN,
         reason: str = "",
         file_closed: float | None = None,
+        seen: float | None = None,
     ) -> None:
-        end_shard(self.butler, raw, outcome, run, reason, Times(file_closed=file_closed))
+        end_shard(self.butler, raw, outcome, run, reason, Times(file_closed=file_closed, seen=seen))
 
 
 def make_ref(butler: Butler, name: str, raw: SentRaw, run: str) -> DatasetRef:

@@ -92,6 +92,17 @@ def test_a_file_that_is_refused_and_processed_ended_twice(scene: Scene) -> None:
     assert scene.found() == [Imbalance.ENDED_TWICE]
 
 
+def test_a_file_that_is_taken_once_the_fault_is_mended_ended_once(
+    scene: Scene, other_raw: Callable[..., SentRaw]
+) -> None:
+    raw = other_raw(scene.more)
+    register(scene, raw)
+    scene.refuse(raw.path, "the repository does not have its instrument", time=2e9)
+    scene.end(raw, Outcome.SHED, seen=2e9 + 60)
+    balance = scene.check()
+    assert (balance.balanced, balance.sent, balance.refused, balance.shed) == (True, 5, 0, 1)
+
+
 def test_two_files_of_one_name_end_one_after_the_other(
     scene: Scene, other_raw: Callable[..., SentRaw]
 ) -> None:

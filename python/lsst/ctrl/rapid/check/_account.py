@@ -61,6 +61,10 @@ class Ends:
         """Return when the file of a raw that has ended was whole, UNIX seconds, as far as it is known."""
         return max((r.times.file_closed for r in self._records(raw) if r.times.file_closed), default=None)
 
+    def taken(self, raw: RawKey) -> float | None:
+        """Return when a raw that has ended was last taken, UNIX seconds, as far as it is known."""
+        return max((r.times.seen for r in self._records(raw) if r.times.seen), default=None)
+
     def _records(self, raw: RawKey) -> list[OutcomeRecord]:
         left = self._of_raws.get(raw, []) if self._of_raws else self._of_exposures.get(raw[:2], [])
         return [one.record for one in left if one.record is not None]
@@ -219,7 +223,7 @@ def _processed(
         # There were two files of this name, one after the other: one was refused, and one was processed.
         account.end(place, Outcome.REFUSED, refused[0])
         account.sent_again = max(0, account.sent_again - 1)
-    else:
+    elif (taken := ends.taken(key)) is None or taken < refused[1]:  # else what it was refused for was mended
         why = f"refused ({refused[0]}), and {end[0]}"
         account.findings.append(Finding(imbalance=Imbalance.ENDED_TWICE, what=place, why=why))
 

@@ -218,7 +218,7 @@ class Ingestor:
             )
             raise RefusedError(
                 f"it is of {instrument}, which this repository does not have (it has {', '.join(known)}); "
-                f"register it with 'rapid-exec init-repo REPO --instrument {instrument}'"
+                f"register it with 'rapid-exec init-repo REPO --instrument {instrument}', then start again"
             )
         if self._records.get("detector", instrument, identity.detector) is None:
             raise RefusedError(f"{instrument} has no detector {identity.detector} in this repository")
