@@ -85,6 +85,8 @@ class Ended:
 
     def is_outdated(self, pipeline: CompiledPipeline, instrument: str, exposure: int, more: Set[int]) -> bool:
         """Tell whether a gather that ended took not all detectors that have ended, and ``more``."""
+        if not self.gathered:  # of almost all exposures, those that are new
+            return False
         wanted = self.detectors(pipeline) | more
         gathers = [(step.label, instrument, exposure, None) for step in _gathers(pipeline)]
         return any(key in self.gathered and not wanted <= self.gathered[key] for key in gathers)

@@ -19,7 +19,7 @@ from ..commit import RawItem
 from ..conductor import Selected
 from ..ingest import Ingestor, Raw, RawReady, RegisteredRaw, read_registered
 from ..instruments import RefusedError
-from ..model import Arrival, DownSelected, Shard, format_numbers
+from ..model import Arrival, DownSelected, Shard
 from ..plan import CompiledPipeline, is_away
 from ._days import Days
 from ._ended import Ended, gathered_of, shards_of, still_read
@@ -118,7 +118,8 @@ class Intake:
 
     def refuse_registered(self, found: FoundRaws, reason: str) -> None:
         """Refuse registered raws of which the registry does not tell what is needed."""
-        detectors = format_numbers(found.detectors)
+        # One by one: the ledger's line is read by others.
+        detectors = ", ".join(map(str, sorted(found.detectors)))
         what = f"{found.instrument} exposure {found.exposure} detector(s) {detectors}"
         self._parts.refusals.refuse(Path(what), f"what is registered of it cannot be read: {reason}")
 
