@@ -15,6 +15,7 @@ import pytest
 
 from lsst.ctrl.rapid._phases import Phase
 from support.chain import DETECTORS, Chain, Exposure, StartRun, take_exposures
+from support.half_written import leave_half_written
 from support.processes import Running
 from support.registered import make_registry
 
@@ -109,6 +110,17 @@ def server(tmp_path: Path) -> Iterator[PostgresServer]:
 def test_some_phases_once(server: PostgresServer, start_run: StartRun, tmp_path: Path) -> None:
     chain = Chain(tmp_path / "chain", make_registry(tmp_path, server.get_uri()), start_run)
     suffer_all([kill for kill in kills([2]) if kill.phase in SOME], chain, tmp_path / "camera")
+    chain.finish()
+
+
+def test_who_is_killed_in_the_middle_of_a_commit(start_run: StartRun, tmp_path: Path) -> None:
+    root = make_registry(tmp_path)
+    chain = Chain(tmp_path / "chain", root, start_run)
+    first, second = take_exposures(tmp_path / "camera", 2)
+    chain.send([first])
+    assert chain.run(order=f"{Phase.BATCH_OPEN}:1").end() == -signal.SIGKILL
+    leave_half_written(root)
+    chain.send([second])
     chain.finish()
 
 

@@ -11,7 +11,8 @@ from pathlib import Path
 
 from lsst.daf.butler import Butler
 
-from ..model import InputError, Outcome
+from .._opening import open_to_read
+from ..model import Outcome
 from ._account import Ends, account_for, identify_file, told_raw
 from ._disk import Disk
 from ._ledger import read_ledgers
@@ -34,7 +35,8 @@ def check_balance(
     Parameters
     ----------
     repository
-        Butler configuration or root; it is only read.
+        Butler configuration or root; it is only read, but for what a killed process
+        has half written to an SQLite registry, which SQLite takes back.
     output
         The chain below which the executor's RUNs are.
     landing
@@ -62,11 +64,7 @@ def check_balance(
     afterwards, so that what ends in between is found ended.
     """
     files = read_sent(sent, landing)
-    try:
-        butler = Butler.from_config(repository, writeable=False)
-    except (FileNotFoundError, RuntimeError, ValueError) as err:
-        raise InputError(f"{repository}: the repository cannot be opened: {err}") from None
-    with butler:
+    with open_to_read(repository) as butler:
         roots = {name: root for name, root in butler.get_datastore_roots().items() if root is not None}
         disk = Disk(roots, output)
         contents = read_contents(butler, output, disk)

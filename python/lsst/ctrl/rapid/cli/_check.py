@@ -94,7 +94,7 @@ def check(
     """Tell what became of every file that was sent, and whether nothing is registered twice or half.
 
     It reads the files that were sent, the repository REPO and the ledger, and shares no code with the
-    executor.  It changes nothing, and may be used while an executor runs, or none.
+    executor.  It writes nothing, and may be used while an executor runs, or none.
 
     Exit codes: 0, it balances; 1, it does not; 2, it was asked for something that is not possible.
     """

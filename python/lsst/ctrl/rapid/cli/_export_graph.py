@@ -8,8 +8,7 @@ from pathlib import Path
 
 import click
 
-from lsst.daf.butler import Butler
-
+from .._opening import open_to_read
 from ..commit import export_graph as export
 from ..model import InputError
 from ._main import start_logging
@@ -35,12 +34,8 @@ def export_graph(run: str, repository: str, output: Path | None, log_level: str)
     path = output or Path(f"{run.replace('/', '_')}.qg")
     if path.suffix != ".qg":
         raise InputError(f"{path}: a quantum graph's file name ends with .qg.")
-    try:
-        butler = Butler.from_config(repository, writeable=False)
-    except (FileNotFoundError, RuntimeError) as err:
-        raise InputError(f"{repository}: the repository cannot be opened: {err}") from None
     make_place_for(path, "-o")
-    with butler:
+    with open_to_read(repository) as butler:
         graph = export(butler, run)
     # Upstream tells formats by suffix, so the temporary name keeps it.
     temporary = path.with_name(f".{path.stem}.tmp.qg")

@@ -99,6 +99,13 @@ class _Lazy(click.Group):
             if not is_full(err):
                 raise
             raise click.ClickException(f"{err.filename}: {err.strerror}") from err
+        except Exception as err:
+            from ..plan import is_away  # imports the middleware, which '--help' must not wait for
+
+            if not is_away(err):
+                raise
+            told = " ".join(str(getattr(err, "orig", err)).split())
+            raise click.ClickException(f"the registry is out of reach ({told}).") from err
 
 
 def _terminate(number: int, frame: FrameType | None) -> NoReturn:  # noqa: ARG001 -- the signal's signature

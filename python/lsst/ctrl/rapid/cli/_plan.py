@@ -6,9 +6,8 @@ __all__ = ("plan",)
 
 import click
 
-from lsst.daf.butler import Butler
-
-from ..model import InputError, PipelinePlan, StepPlan, load_rapid_file
+from .._opening import open_to_read
+from ..model import PipelinePlan, StepPlan, load_rapid_file
 from ..plan import CompiledPipeline, InputKind, PipelineSource, Selector, compile_pipeline
 from ._main import start_logging
 from ._options import log_level
@@ -39,7 +38,7 @@ def plan(pipeline: str, repository: str | None, as_json: bool, log_level: str) -
     start_logging(log_level)
     source = PipelineSource.parse(pipeline)
     choices = load_rapid_file(source.path).pipelines
-    butler = None if repository is None else _open(repository)
+    butler = None if repository is None else open_to_read(repository)
     plans = []
     for choice in choices:
         companion = PipelineSource(source.path.parent / choice.pipeline, source.labels)
@@ -52,13 +51,6 @@ def plan(pipeline: str, repository: str | None, as_json: bool, log_level: str) -
         return
     for one in plans:
         _print(one)
-
-
-def _open(repository: str) -> Butler:
-    try:
-        return Butler.from_config(repository, writeable=False)
-    except (FileNotFoundError, RuntimeError) as err:
-        raise InputError(f"{repository}: the repository cannot be opened: {err}") from None
 
 
 def _plan(compiled: CompiledPipeline, where: str) -> PipelinePlan:

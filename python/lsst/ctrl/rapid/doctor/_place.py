@@ -9,6 +9,7 @@ from collections.abc import Callable
 
 from lsst.daf.butler import Butler
 
+from .._opening import open_to_read
 from ..model import InputError
 from ..service import CompiledRun, RunSettings, compile_run
 
@@ -98,10 +99,12 @@ class Place:
 
     def _open(self) -> Butler:
         try:
-            return Butler.from_config(self.settings.repository, writeable=False)
+            return open_to_read(self.settings.repository)
+        except InputError as err:
+            told = str(err)
         except Exception as err:  # noqa: BLE001 -- each database has errors of its own
-            told = " ".join(str(err).split()) or type(err).__name__
-            raise InputError(
-                f"{self.settings.repository} cannot be opened ({told}); see whether -b names a repository "
-                "and its database is up, or make one with 'rapid-exec init-repo'"
-            ) from None
+            told = f"{self.settings.repository} cannot be opened: {str(err) or type(err).__name__}"
+        raise InputError(
+            f"{' '.join(told.split())}; see whether -b names a repository and its database is up, or make "
+            "one with 'rapid-exec init-repo'"
+        )

@@ -10,6 +10,8 @@ from lsst.daf.butler import Butler
 from lsst.daf.butler.datastores.fileDatastore import FileDatastore
 from lsst.resources import ResourcePath
 
+from .._opening import open_to_read
+
 
 class RegisteredPlaces:
     """The places of the files that a repository has.
@@ -37,7 +39,7 @@ class RegisteredPlaces:
             What the registry says when it is out of reach.
         """
         if self._butler is None:
-            self._butler = Butler.from_config(self._repository, writeable=False)
+            self._butler = open_to_read(self._repository)
         datastore = self._butler._datastore  # noqa: SLF001 -- upstream asks by dataset only
         uri = ResourcePath(str(path), forceAbsolute=True)
         for store in getattr(datastore, "datastores", [datastore]):

@@ -17,6 +17,7 @@ from lsst.daf.butler import (
 from lsst.daf.butler.column_spec import COLLECTION_NAME_MAX_LENGTH
 from lsst.daf.butler.registry import MissingCollectionError
 
+from .._opening import open_to_read
 from ..conductor import InstrumentPatterns, PatternDetector
 from ..datastore import ScratchFolder
 from ..ingest import Raw, default_inputs, open_raw, registered_instruments
@@ -148,10 +149,7 @@ def compile_run(settings: RunSettings) -> CompiledRun:
     InputError
         If something is not as it must be.
     """
-    try:
-        butler = Butler.from_config(settings.repository, writeable=False)
-    except (FileNotFoundError, RuntimeError) as err:
-        raise InputError(f"{settings.repository}: the repository cannot be opened: {err}") from None
+    butler = open_to_read(settings.repository)
     try:
         raw = open_raw(butler)
     except MissingDatasetTypeError:

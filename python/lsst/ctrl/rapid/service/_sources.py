@@ -18,6 +18,7 @@ import sqlalchemy.exc
 
 from lsst.daf.butler import Butler
 
+from .._opening import open_to_read
 from ..arrival import ButlerWatch, DirectoryWatch, FoundRaws, Lookout
 from ..ingest import (
     RegisteredRaw,
@@ -81,7 +82,7 @@ class Sources:
             ]
             repository = settings.repository
             self._butler = ButlerWatch(
-                lambda: Butler.from_config(repository, writeable=False),
+                lambda: open_to_read(repository),
                 lookouts,
                 self._found,
                 on_unreadable,
