@@ -11,7 +11,7 @@ import pytest
 from lsst.daf.butler import Butler, CollectionType, DatasetType
 
 from lsst.ctrl.rapid.bench._history import EXPOSURES_A_DAY, count_datasets, day_before, fill
-from lsst.ctrl.rapid.service._ended import EndedBefore
+from lsst.ctrl.rapid.service._ended_before import EndedBefore
 from support.registered import INSTRUMENT, OtherIngest, make_registry
 
 pytestmark = pytest.mark.slow

@@ -12,7 +12,8 @@ from lsst.daf.butler import Butler, DimensionUniverse
 
 from lsst.ctrl.rapid.commit import outcome_dataset_type
 from lsst.ctrl.rapid.plan import InputKind, Step
-from lsst.ctrl.rapid.service._ended import Ended, EndedBefore, still_read
+from lsst.ctrl.rapid.service._ended import Ended, still_read
+from lsst.ctrl.rapid.service._ended_before import EndedBefore
 from support.registered import INSTRUMENT, OtherIngest, make_registry
 
 DAY = 20261122

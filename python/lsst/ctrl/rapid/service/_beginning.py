@@ -13,7 +13,7 @@ from ..ingest import RegisteredRaw
 from ..model import Arrival
 from ._compiled import CompiledRun
 from ._days import DayLeft, read_days
-from ._ended import EndedBefore
+from ._ended_before import EndedBefore
 from ._settings import RunSettings
 from ._sources import Selection, Sources, select_raws
 

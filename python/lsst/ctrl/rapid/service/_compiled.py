@@ -33,7 +33,7 @@ from ..plan import (
     run_name,
 )
 from ._detectors import pattern_detectors
-from ._ended import EndedBefore
+from ._ended_before import EndedBefore
 from ._inputs import CalibrationTable
 from ._leftovers import remove_leftovers
 from ._named import check_named

@@ -12,7 +12,7 @@ from ..monitor import RunRecord
 from ..publish import FolderPublisher
 from ._board import Board
 from ._compiled import CompiledRun
-from ._ended import EndedBefore
+from ._ended_before import EndedBefore
 from ._live_policy import LivePolicy
 from ._outbox import Outbox
 from ._planning import HeadPlanner

@@ -30,7 +30,8 @@ from ..ingest import (
 from ..model import Arrival, InputError, observing_day
 from ..plan import is_away
 from ._compiled import CompiledRun
-from ._ended import Ended, EndedBefore
+from ._ended import Ended
+from ._ended_before import EndedBefore
 from ._settings import RunSettings
 
 _LOG = logging.getLogger(__name__)

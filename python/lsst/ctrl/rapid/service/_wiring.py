@@ -17,7 +17,7 @@ from ..plan import Planner, RecordStore, Step, record_to_json
 from ..publish import FolderPublisher
 from ._board import Board
 from ._compiled import CompiledRun
-from ._ended import EndedBefore
+from ._ended_before import EndedBefore
 from ._live_policy import LivePolicy
 from ._outbox import Outbox
 from ._parts import Parts
