@@ -229,10 +229,12 @@ def test_an_interrupt_ends_what_runs_and_registers_what_ended(bench: Bench) -> N
 
     interrupting = threading.Thread(target=interrupt)
     interrupting.start()
-    with pytest.raises(KeyboardInterrupt):
-        bench.execute(graph)
-    ended.set()
-    interrupting.join()
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            bench.execute(graph)
+    finally:
+        ended.set()
+        interrupting.join()
     registered = bench.registered(graph.header.output_run)
     assert (registered["steered_a"], registered["steered_b"]) == (3, 3)
     assert "end a 1" not in bench.said()

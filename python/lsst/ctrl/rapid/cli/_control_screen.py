@@ -14,8 +14,7 @@ from rich.text import Text
 from ..control import StatusReport
 from ..model import Policy, printable
 
-_CHANGES_SHOWN = 8
-_REFUSALS_SHOWN = 8
+_LINES_SHOWN = 8
 _MINUTE = 60.0
 _HOUR = 3600.0
 
@@ -43,6 +42,7 @@ def print_status(status: StatusReport) -> None:
     for trouble in status.troubles:
         console.print(f"[bold red]{escape(trouble)}[/]", highlight=False, soft_wrap=True)
     _print_exposures(status, console)
+    _print_failures(status, console)
     _print_refusals(status, console)
     _print_changes(status, console)
 
@@ -134,15 +134,21 @@ def _print_exposures(status: StatusReport, console: Console) -> None:
     console.print(table)
 
 
+def _print_failures(status: StatusReport, console: Console) -> None:
+    if not status.failures:
+        return
+    console.print("[bold]Last failed, UTC; the log and the report have the commands that repeat them[/]")
+    for failure in status.failures[:_LINES_SHOWN]:
+        _print_line(failure.time, f"{failure.what}: {failure.reason}", console)
+
+
 def _print_refusals(status: StatusReport, console: Console) -> None:
     if not status.refusals:
         return
     console.print("[bold]Last refused files, UTC[/]")
-    for file in status.refusals[:_REFUSALS_SHOWN]:
-        when = datetime.datetime.fromtimestamp(file.time, datetime.UTC)
-        told = f"{printable(file.path)}: {file.reason}"
-        console.print(f"  {when:%H:%M:%S}  {escape(told)}", highlight=False, soft_wrap=True)
-    if (more := status.refused - min(len(status.refusals), _REFUSALS_SHOWN)) > 0:
+    for file in status.refusals[:_LINES_SHOWN]:
+        _print_line(file.time, f"{printable(file.path)}: {file.reason}", console)
+    if (more := status.refused - min(len(status.refusals), _LINES_SHOWN)) > 0:
         console.print(f"  and {more} more: the ledger has each.", highlight=False)
 
 
@@ -151,14 +157,14 @@ def _print_changes(status: StatusReport, console: Console) -> None:
         console.print("Nothing was changed since the start.")
         return
     console.print("[bold]Last changes, UTC[/]")
-    for change in status.changes[:_CHANGES_SHOWN]:
-        when = datetime.datetime.fromtimestamp(change.time, datetime.UTC)
-        refused = f" [red]refused: {escape(change.refused)}[/]" if change.refused else ""
-        console.print(
-            f"  {when:%H:%M:%S}  {escape(change.who)}: {escape(change.what)}{refused}",
-            highlight=False,
-            soft_wrap=True,
-        )
+    for change in status.changes[:_LINES_SHOWN]:
+        refused = f" refused: {change.refused}" if change.refused else ""
+        _print_line(change.time, f"{change.who}: {change.what}{refused}", console)
+
+
+def _print_line(when: float, told: str, console: Console) -> None:
+    stamp = datetime.datetime.fromtimestamp(when, datetime.UTC)
+    console.print(f"  {stamp:%H:%M:%S}  {escape(told)}", highlight=False, soft_wrap=True)
 
 
 def _span(seconds: float) -> str:

@@ -8,6 +8,7 @@ __all__ = (
     "ClusterReport",
     "DetectorLoad",
     "ExposureLine",
+    "FailureLine",
     "RegistryLine",
     "StatusReport",
     "WorkersLine",
@@ -47,9 +48,22 @@ class ExposureLine(Model):
     failed: int
     """Detectors."""
     gathered: str
-    """``waits``, ``runs``, or how its gather ended."""
+    """``waits``, ``runs``, or how its gather ended; ``earlier`` if an earlier run ended it, ``none`` if there
+    is nothing to gather."""
     latency: float | None = None
     """Seconds from the end of its first file to its latest registration."""
+
+
+class FailureLine(Model):
+    """A shard that failed."""
+
+    time: float
+    """UNIX seconds."""
+    what: str
+    """Pipeline, step and data ID."""
+    reason: str
+    repeat: str = ""
+    """The command that repeats it with plain ``pipetask``."""
 
 
 class BacklogLine(Model):
@@ -111,6 +125,8 @@ class StatusReport(Model):
     """Number of shards by outcome, of this run."""
     shed: dict[str, int] = pydantic.Field(default_factory=dict)
     """Number of shards by the reason why they were shed."""
+    failures: tuple[FailureLine, ...] = ()
+    """The latest of this run, newest first; the report has all."""
     refused: int = 0
     """Files."""
     refusals: tuple[RefusedFile, ...] = ()

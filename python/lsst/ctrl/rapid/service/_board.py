@@ -6,9 +6,10 @@ __all__ = ("Board",)
 
 import logging
 import time
-from collections import OrderedDict
-from collections.abc import Collection, Mapping
+from collections import OrderedDict, deque
+from collections.abc import Collection, Mapping, Set
 
+from ..control import FailureLine
 from ..ingest import Raw
 from ..model import Outcome, Shard, ShardReport, format_numbers
 from ._status import ExposureStatus
@@ -16,6 +17,7 @@ from ._status import ExposureStatus
 _LOG = logging.getLogger(__name__)
 
 _EXPOSURES_KEPT = 500
+_FAILURES_KEPT = 20
 
 
 class Board:
@@ -25,10 +27,14 @@ class Board:
     ----------
     after
         The steps that each gather reads from, by pipeline and step.
+    gathering
+        The pipelines that gather what arrives.
     """
 
-    def __init__(self, after: Mapping[tuple[str, str], frozenset[str]]) -> None:
+    def __init__(self, after: Mapping[tuple[str, str], frozenset[str]], gathering: Set[str]) -> None:
         self._after = after
+        self._gathering = gathering
+        self._failures: deque[FailureLine] = deque(maxlen=_FAILURES_KEPT)
         self._exposures: OrderedDict[tuple[str, int], ExposureStatus] = OrderedDict()
 
     @property
@@ -36,8 +42,27 @@ class Board:
         """The exposures, in the order in which they came."""
         return list(self._exposures.values())
 
-    def arrived(self, raw: Raw, pipeline: str, expected: int, *, ended: bool) -> None:
-        """A raw of an expected detector has come; ``ended`` if an earlier run has dealt with it."""
+    @property
+    def failures(self) -> tuple[FailureLine, ...]:
+        """The latest shards that failed, newest first."""
+        return tuple(reversed(self._failures))
+
+    def arrived(self, raw: Raw, pipeline: str, expected: int, *, ended: bool, gathered: bool) -> None:
+        """A raw of an expected detector has come.
+
+        Parameters
+        ----------
+        raw
+            The raw.
+        pipeline
+            Name of the pipeline that was chosen for it.
+        expected
+            Number of detectors that are processed of its exposure.
+        ended
+            Whether an earlier run has dealt with it.
+        gathered
+            Whether an earlier run has gathered its exposure, and nothing has come since.
+        """
         key = (raw.instrument, raw.exposure)
         status = self._exposures.get(key)
         if status is None:
@@ -50,12 +75,15 @@ class Board:
                 physical_filter=str(record.physical_filter),
                 expected=expected,
                 first_closed=raw.file_closed,
+                gathered="waits" if pipeline in self._gathering else "none",
             )
             while len(self._exposures) > _EXPOSURES_KEPT:
                 self._exposures.popitem(last=False)
         status.arrived += 1
         if ended:
             status.detector_ended(raw.detector, "", Outcome.DONE)
+        if gathered and status.gathered == "waits":
+            status.gathered = "earlier"
         if not ended and not status.announced:
             status.announced = True
             _LOG.info(
@@ -91,6 +119,10 @@ class Board:
     def committed(self, shard: Shard, report: ShardReport) -> None:
         """A shard's end is in the registry."""
         if report.outcome is Outcome.FAILED:
+            when = report.times.committed or time.time()
+            self._failures.append(
+                FailureLine(time=when, what=str(shard), reason=report.reason, repeat=report.repeat)
+            )
             _LOG.error("%s failed: %s", shard, report.reason)
             if report.repeat:
                 _LOG.error("Repeat it with: %s", report.repeat)

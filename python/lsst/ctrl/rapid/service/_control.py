@@ -216,6 +216,7 @@ class ExecutorControl:
             registry=RegistryLine(**dataclasses.asdict(status.registry)),
             ended={} if flow is None else {str(o): n for o, n in flow.tally.outcomes.items()},
             shed={} if flow is None else dict(flow.tally.shed),
+            failures=() if self._parts is None else self._parts.board.failures,
             refused=status.refused,
             refusals=() if self._parts is None else self._parts.refusals.latest,
             troubles=() if self._parts is None else self._parts.troubles,

@@ -192,7 +192,7 @@ class Executor:
     def stop(self) -> None:
         """Finish what runs within the limit, commit, and end the run; what waits stays unprocessed."""
         _LOG.warning(
-            "Stopping: what runs has %g s to end in, and is committed; interrupt again to stop now.",
+            "Stopping: what runs has %g s to end in, and is committed; a second signal ends it now.",
             self._settings.drain_limit,
         )
         self._following = None

@@ -101,12 +101,21 @@ class Intake:
     async def _take(self, arrival: Arrival) -> None:
         loop = asyncio.get_running_loop()
         try:
-            await self._ready(await loop.run_in_executor(self._reading, self._ingestor.read, arrival))
+            raw = await loop.run_in_executor(self._reading, self._ingestor.read, arrival)
         except RefusedError as err:
             self._refuse_arrival(arrival, err.reason)
+            return
         except Exception as err:  # noqa: BLE001 -- one file's fault must not end the run
-            _LOG.debug("An arrival could not be taken in.", exc_info=err)
+            _LOG.debug("An arrival could not be read.", exc_info=err)
             self._refuse_arrival(arrival, f"it could not be read: {type(err).__name__}: {err}")
+            return
+        try:
+            await self._ready(raw)
+        except Exception as err:  # noqa: BLE001 -- one raw's fault must not end the run
+            _LOG.exception("%s could not be taken in.", raw.ref)
+            # It stays where it is: some of it may have been done.
+            reason = f"it could not be taken in: {type(err).__name__}: {err}"
+            self._parts.refusals.refuse(arrival.path, reason, arrival.version)
 
     async def _take_registered(self, raw: RegisteredRaw) -> None:
         try:
@@ -168,13 +177,15 @@ class Intake:
         if raw.detector not in selected.detectors:
             await self._shed(raw, item, pipeline.name, selected.reason)
             return
-        ended = await self._count_ended(raw, pipeline)
+        earlier = await self._ended(raw)
+        ended = await self._count_ended(earlier, pipeline, raw)
         day_obs = await self.days.know(raw)
         if item is not None and parts.settings.transfer == "move":
             parts.outbox.defer(raw.instrument, raw.exposure, item)
         elif item is not None and not ended:
             parts.outbox.submit(item)
-        parts.board.arrived(raw, pipeline.name, len(selected.detectors), ended=ended)
+        gathered = earlier.has_gathers(pipeline, raw.instrument, raw.exposure)
+        parts.board.arrived(raw, pipeline.name, len(selected.detectors), ended=ended, gathered=gathered)
         now = time.time()
         newness = raw.shutter_closed or raw.file_closed
         ready = parts.conductor.raw(
@@ -277,7 +288,7 @@ class Intake:
             raw.ref, raw.arrival.path, raw.formatter, self._parts.settings.transfer, raw.to_register
         )
 
-    async def _count_ended(self, raw: Raw, pipeline: CompiledPipeline) -> bool:
+    async def _count_ended(self, before: Ended, pipeline: CompiledPipeline, raw: Raw) -> bool:
         """Tell the conductor what an earlier run ended of this detector and of its exposure.
 
         Returns
@@ -286,7 +297,6 @@ class Intake:
             Whether this detector was ended.
         """
         conductor = self._parts.conductor
-        before = await self._ended(raw)
         ended = False
         for step, shard in shards_of(pipeline, raw):
             run = before.ended.get(shard.key)

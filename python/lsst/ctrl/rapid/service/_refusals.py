@@ -7,7 +7,7 @@ __all__ = ("Refusals",)
 import asyncio
 import logging
 import time
-from collections import deque
+from collections import OrderedDict
 from pathlib import Path
 
 from ..arrival import Quarantine
@@ -49,15 +49,15 @@ class Refusals:
         self._record = record
         self._quarantine = quarantine
         self.count = 0
-        self._latest: deque[RefusedFile] = deque(maxlen=_TOLD_IN_STATUS)
+        self._latest: OrderedDict[str, RefusedFile] = OrderedDict()
         self._burst = time.monotonic()
         self._lines = 0
         self._untold = 0
 
     @property
     def latest(self) -> tuple[RefusedFile, ...]:
-        """The latest, newest first."""
-        return tuple(reversed(self._latest))
+        """The latest, newest first, each file once."""
+        return tuple(reversed(self._latest.values()))
 
     @property
     def trouble(self) -> str:
@@ -93,7 +93,10 @@ class Refusals:
         if not before:
             self._ledger.refuse(file)
         self.count += 1
-        self._latest.append(file)
+        self._latest[file.path] = file
+        self._latest.move_to_end(file.path)
+        if len(self._latest) > _TOLD_IN_STATUS:
+            self._latest.popitem(last=False)
         self._record.refused(file)
         if before:
             self._tell(logging.WARNING, file, "refused as before")

@@ -74,7 +74,12 @@ def make_parts(
         policy=LivePolicy(compiled, conductor),
         record=record,
         board=Board(
-            {(p.name, step.label): step.after for p in compiled.pipelines.values() for step in p.steps}
+            {(p.name, step.label): step.after for p in compiled.pipelines.values() for step in p.steps},
+            {
+                name
+                for name, pipeline in compiled.pipelines.items()
+                if not all(step.per_detector for step in pipeline.arrival_steps)
+            },
         ),
         ledger=ledger,
         refusals=Refusals(ledger, record, _make_quarantine(settings)),
