@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import shutil
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -13,7 +14,11 @@ import pytest
 
 from lsst.ctrl.rapid.arrival import DirectoryWatch
 from lsst.ctrl.rapid.arrival import _watch as module
+from lsst.ctrl.rapid.arrival._settling import Settling
 from lsst.ctrl.rapid.model import Arrival, InputError
+from support.small_disk import small_disk
+
+SECONDS = 10.0
 
 Start = Callable[..., Any]
 
@@ -285,6 +290,55 @@ def test_a_rescan_tells_what_no_event_told(
     assert here.told.now() == []
 
 
+def wait_until(condition: Callable[[], object]) -> None:
+    until = time.monotonic() + SECONDS
+    while not condition():
+        assert time.monotonic() < until
+        time.sleep(0.02)
+
+
+@pytest.mark.parametrize("polling", [False, True])
+def test_a_folder_that_is_removed_and_made_anew_is_watched_again(
+    folder: Path, start: Start, polling: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    here = start(polling=polling)
+    shutil.rmtree(folder)
+    wait_until(lambda: here.watch.troubles)
+    assert here.watch.troubles == [
+        f"{folder} cannot be watched (No such file or directory): nothing that comes there is seen."
+    ]
+    folder.mkdir()
+    (folder / "a.fits").write_bytes(b"raw")
+    assert here.told.next().path == folder / "a.fits"
+    (folder / "b.fits").write_bytes(b"raw")
+    assert here.told.next().path == folder / "b.fits"
+    assert here.watch.troubles == []
+    assert [record.levelname for record in caplog.records] == ["ERROR", "WARNING"]
+
+
+def test_a_folder_that_is_replaced_at_once_is_watched_again(folder: Path, start: Start) -> None:
+    here = start()
+    shutil.rmtree(folder)
+    folder.mkdir()  # on many file systems with the number that the other one had
+    (folder / "a.fits").write_bytes(b"raw")
+    assert here.told.next().path == folder / "a.fits"
+    folder.rename(folder.with_name("elsewhere"))
+    folder.mkdir()
+    (folder / "b.fits").write_bytes(b"raw")
+    assert here.told.next().path == folder / "b.fits"
+    (folder / "c.fits").write_bytes(b"raw")
+    assert here.told.next().path == folder / "c.fits"
+
+
+def test_what_is_mounted_over_a_folder_is_watched(folder: Path, start: Start) -> None:
+    here = start()
+    with small_disk(folder):
+        (folder / "a.fits").write_bytes(b"raw")
+        assert here.told.next().path == folder / "a.fits"
+    (folder / "b.fits").write_bytes(b"raw")
+    assert here.told.next().path == folder / "b.fits"
+
+
 def test_several_folders_are_watched(tmp_path: Path) -> None:
     folders = [tmp_path / name for name in ("one", "two")]
     for folder in folders:
@@ -350,7 +404,7 @@ def test_polling_tells_a_file_when_it_has_settled(
 
 def test_polling_waits_while_a_file_grows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     told: list[Path] = []
-    settling = module._Settling(told.append)
+    settling = Settling(told.append)
     path = tmp_path / "a.fits"
     path.write_bytes(b"x")
     settling.look_at(path)

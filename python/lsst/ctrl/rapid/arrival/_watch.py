@@ -30,6 +30,8 @@ from watchdog.observers.polling import PollingObserver
 
 from .._phases import Phase, reached
 from ..model import Arrival, FileVersion, InputError
+from ._folder import WatchedFolder
+from ._settling import Settling
 
 _LOG = logging.getLogger(__name__)
 
@@ -70,7 +72,8 @@ class DirectoryWatch:
     there at the start and was written anew, or renamed within the directories); each path that holds a raw is
     told at least once.  So is what has the name of a raw and is something else than a folder, never opened
     here, and what was gone before it could be looked at: whoever reads it says what is wrong with it.  When
-    more happens than the system can tell, all is looked at again.
+    more happens than the system can tell, all is looked at again; so it is when a directory was replaced, by
+    one of the same path or by what is mounted there, which is then watched in its place.
     """
 
     def __init__(
@@ -80,7 +83,15 @@ class DirectoryWatch:
         self._on_arrival = on_arrival
         self._polling = polling
         self._observer: BaseObserver = PollingObserver(timeout=_POLLING_SECONDS) if polling else Observer()
-        self._settling = _Settling(self._tell, self.rescan)
+        handler = _Handler(wanted=self._is_wanted, whole=self._tell, unsure=self._look_at, polling=polling)
+        self._again = threading.Event()
+        self._watched = [
+            WatchedFolder(
+                folder, self._observer, handler, None if polling else _EVENTS, overflowed=self._again.set
+            )
+            for folder in self._folders
+        ]
+        self._settling = Settling(self._tell, self._look_after_folders)
         self._told: OrderedDict[Path, FileVersion | None] = OrderedDict()
         self._lock = threading.Lock()
 
@@ -92,11 +103,13 @@ class DirectoryWatch:
         InputError
             If a directory is not there or cannot be read.
         """
-        for folder in self._folders:
-            if not folder.is_dir():
-                raise InputError(f"{folder}: there is no such folder to watch; make it, or name another one.")
-            if not os.access(folder, os.R_OK | os.X_OK):
-                raise InputError(f"{folder}: the folder cannot be read.")
+        for watched in self._watched:
+            watched.check()
+
+    @property
+    def troubles(self) -> list[str]:
+        """Why nothing that comes into some of the directories can be seen, a line each."""
+        return [watched.trouble for watched in self._watched if watched.trouble]
 
     def start(self) -> None:
         """Begin to watch, then tell what is there already.
@@ -104,18 +117,15 @@ class DirectoryWatch:
         Raises
         ------
         InputError
-            If a directory is not there or cannot be read.
+            If a directory is not there or cannot be read or watched.
         """
         self.check()
-        handler = _Handler(
-            wanted=self._is_wanted, whole=self._tell, unsure=self._look_at, polling=self._polling
-        )
-        for folder in self._folders:
-            self._observer.schedule(
-                handler, str(folder), recursive=True, event_filter=_EVENTS if not self._polling else None
-            )
         self._observer.start()
-        _on_overflow(self._observer, self._settling.look_again)
+        for folder, watched in zip(self._folders, self._watched, strict=True):
+            try:
+                watched.watch()
+            except OSError as err:
+                raise InputError(f"{folder}: the folder cannot be watched: {err.strerror}.") from err
         self._settling.start()
         for path in self._present():
             self._look_at(path)
@@ -125,11 +135,18 @@ class DirectoryWatch:
         for path in self._present():
             self._look_at(path)
 
+    def _look_after_folders(self) -> None:
+        """Watch what has replaced a directory, and look through everything where something may be lost."""
+        anew = [watched.look() for watched in self._watched]
+        if any(anew) or self._again.is_set():
+            self._again.clear()
+            self.rescan()
+
     def stop(self) -> None:
         """Stop; nothing is told after this returns."""
+        self._settling.stop()
         self._observer.stop()
         self._observer.join()
-        self._settling.stop()
 
     def _present(self) -> list[Path]:
         found: list[tuple[float, Path]] = []
@@ -200,24 +217,6 @@ def _look_up(path: Path) -> os.stat_result | None:
     return None
 
 
-def _on_overflow(observer: BaseObserver, look_again: Callable[[], None]) -> None:
-    """Have something called when the system could not tell all that happened, so that some of it is lost."""
-    for emitter in observer.emitters:
-        # The library takes care of its own state then, and tells nobody.
-        group = getattr(emitter, "_inotify", None)
-        if group is None:
-            continue
-
-        def overflowed(own: Callable[[], None] = group.on_queue_overflow) -> None:
-            _LOG.warning(
-                "More files came at once than the system could tell; the folders are looked through."
-            )
-            own()
-            look_again()
-
-        group.on_queue_overflow = overflowed
-
-
 def _is_being_written(path: Path) -> bool | None:
     """Tell whether a process has a file open for writing; `None` where the system cannot tell.
 
@@ -279,60 +278,3 @@ class _Handler(FileSystemEventHandler):
                 path = Path(root, name)
                 if self._wanted(path):
                     self._unsure(path)
-
-
-class _Settling:
-    """Waits until a file's size and time stay the same from one look to the next.
-
-    Parameters
-    ----------
-    tell
-        Told of each such file.
-    rescan
-        Looks through everything, when that was asked for.
-    """
-
-    def __init__(self, tell: Callable[[Path], None], rescan: Callable[[], None] = lambda: None) -> None:
-        self._tell = tell
-        self._rescan = rescan
-        self._again = threading.Event()
-        self._looked: dict[Path, tuple[int, int]] = {}
-        self._lock = threading.Lock()
-        self._stopping = threading.Event()
-        self._thread = threading.Thread(target=self._main, name="settling", daemon=True)
-
-    def start(self) -> None:
-        self._thread.start()
-
-    def stop(self) -> None:
-        self._stopping.set()
-        self._thread.join()
-
-    def look_at(self, path: Path) -> None:
-        with self._lock:
-            self._looked.setdefault(path, (-1, -1))
-
-    def look_again(self) -> None:
-        """Have everything looked through soon."""
-        self._again.set()
-
-    def _main(self) -> None:
-        while not self._stopping.wait(_POLLING_SECONDS):
-            if self._again.is_set():
-                self._again.clear()
-                self._rescan()
-            with self._lock:
-                looked = dict(self._looked)
-            for path, before in looked.items():
-                try:
-                    status = path.stat()
-                    now = (status.st_size, status.st_mtime_ns)
-                except OSError:
-                    now = None
-                with self._lock:
-                    if now is None or now == before:
-                        self._looked.pop(path, None)
-                    else:
-                        self._looked[path] = now
-                if now is not None and now == before:
-                    self._tell(path)

@@ -219,7 +219,7 @@ class ExecutorControl:
             failures=() if self._parts is None else self._parts.board.failures,
             refused=status.refused,
             refusals=() if self._parts is None else self._parts.refusals.latest,
-            troubles=() if self._parts is None else self._parts.troubles,
+            troubles=() if self._parts is None else (*status.troubles, *self._parts.troubles),
             workers=self._workers(status),
             overhead_ms=status.overhead_ms,
         )

@@ -272,6 +272,7 @@ class Executor:
             refused=0 if parts is None else parts.refusals.count,
             shed=0 if parts is None else parts.record.shed,
             backlog=None if parts is None else parts.conductor.backlog,
+            troubles=[] if parts is None else self._sources.troubles,
             overhead_ms=None if parts is None else self._flow.overhead_ms,
             elapsed=time.time() - self._started,
         )

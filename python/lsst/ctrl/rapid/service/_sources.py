@@ -95,6 +95,11 @@ class Sources:
         """Whether what was there at the start has been told."""
         return self._butler is None or self._butler.caught_up
 
+    @property
+    def troubles(self) -> list[str]:
+        """Why something that comes cannot be seen, a line each."""
+        return self._folders.troubles
+
     def start(self) -> None:
         """Begin to watch, then tell what is there already."""
         self._folders.start()

@@ -74,5 +74,6 @@ class Status:
     refused: int
     shed: int
     backlog: Backlog | None
+    troubles: Sequence[str]
     overhead_ms: float | None
     elapsed: float
