@@ -259,6 +259,14 @@ def test_a_registered_file_that_is_gone(scene: Scene) -> None:
     assert scene.found() == [Imbalance.FILE_GONE]
 
 
+def test_a_pipeline_whose_file_is_gone(scene: Scene) -> None:
+    dataset_type = DatasetType("rapid_pipeline", (), "StructuredDataDict", universe=scene.butler.dimensions)
+    scene.butler.registry.registerDatasetType(dataset_type)
+    ref = scene.butler.put({"graph": "{}"}, "rapid_pipeline", run=RUN)
+    scene.file(ref).unlink()
+    assert scene.found() == [Imbalance.FILE_GONE]
+
+
 def test_a_raw_that_is_gone(scene: Scene, other_raw: Callable[..., SentRaw]) -> None:
     raw = other_raw(scene.more)
     register(scene, raw)

@@ -37,6 +37,25 @@ def test_a_run_is_complete_and_in_its_chains(bench) -> None:
         assert list(butler.collections.get_info("chains/20261122").children) == [name]
 
 
+def test_a_run_that_lost_its_files_is_completed_anew(bench, caplog: pytest.LogCaptureFixture) -> None:
+    name = run_name("lost", 20261122, bench.pipeline.name, bench.pipeline.hash)
+
+    def commit() -> None:
+        with Registrar(bench.repo, [bench.pipeline], bench.records, [], "lost") as registrar:
+            registrar.commit([RunItem(name, bench.pipeline.name, 20261122)])
+
+    commit()
+    shutil.rmtree(Path(bench.repo, "lost"))
+    commit()
+    assert f"RUN {name}: the files of level_config, packages" in caplog.text
+    with Butler.from_config(bench.repo, collections=[name]) as butler:
+        for dataset_type in ("level_config", "packages", "toy_schema", "rapid_pipeline"):
+            assert butler.get(dataset_type) is not None
+    caplog.clear()
+    commit()
+    assert "gone" not in caplog.text
+
+
 def test_a_poisoned_item_loses_nothing_else(bench) -> None:
     poison = dataclasses.replace(bench.raws[1], path=Path("/nowhere/gone.fits"))
     for item in [bench.raws[0], poison, bench.raws[2]]:

@@ -43,7 +43,7 @@ def test_a_repository_that_is_not_there_is_told_once_and_the_rest_is_looked_at(p
     found = patient.findings(repository="nowhere")
     [failed] = [finding for finding in found if finding.level == "FAIL"]
     assert failed.check == "repository"
-    assert "nowhere cannot be opened" in failed.found
+    assert "nowhere: the repository cannot be opened" in failed.found
     assert "init-repo" in failed.found
     skipped = {finding.check for finding in found if "not looked at" in finding.found}
     assert skipped == {"writing", "inputs", "pipeline", "calibrations", "catalogues", "disk", "clock"}

@@ -264,7 +264,10 @@ def _lost(
         if quantum.metadata is not None and quantum.metadata not in missing:
             # It ran: its metadata tell what it wrote, which may be less than was planned.
             ref = butler.get_dataset(quantum.metadata)
-            wrote = set(butler.get(ref)["quantum"].getArray("outputs")) if ref is not None else set()
+            try:
+                wrote = set(butler.get(ref)["quantum"].getArray("outputs")) if ref is not None else set()
+            except (OSError, ValueError, RuntimeError):
+                wrote = set(map(str, missing))  # nobody can tell any more
             missing = {d: n for d, n in missing.items() if str(d) in wrote}
         elif any(d in made_here and d not in contents.loose for d, _ in quantum.inputs):
             continue  # what it would have read was not made: it was left out
@@ -285,7 +288,10 @@ def _gathers(butler: Butler, run: str, types: frozenset[str]) -> Iterator[str]:
     ref = butler.find_dataset(_PIPELINE, collections=run)
     if ref is None:
         return
-    graph = SerializedPipelineGraph.model_validate_json(butler.get(ref)["graph"])
+    try:
+        graph = SerializedPipelineGraph.model_validate_json(butler.get(ref)["graph"])
+    except (OSError, ValueError, RuntimeError):
+        return  # that its file is gone, or another, is found where files are compared
     steps = graph.deserialize(TaskImportMode.DO_NOT_IMPORT).steps
     for label in steps:
         required = steps.get_dimensions(label).required

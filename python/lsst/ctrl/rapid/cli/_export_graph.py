@@ -36,7 +36,10 @@ def export_graph(run: str, repository: str, output: Path | None, log_level: str)
         raise InputError(f"{path}: a quantum graph's file name ends with .qg.")
     make_place_for(path, "-o")
     with open_to_read(repository) as butler:
-        graph = export(butler, run)
+        try:
+            graph = export(butler, run)
+        except FileNotFoundError as err:
+            raise InputError(f"{run}: {err.filename} is gone, of which the graph would be made.") from None
     # Upstream tells formats by suffix, so the temporary name keeps it.
     temporary = path.with_name(f".{path.stem}.tmp.qg")
     graph.write(str(temporary))

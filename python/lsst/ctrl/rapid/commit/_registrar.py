@@ -5,7 +5,6 @@ from __future__ import annotations
 __all__ = ("Registrar", "outcome_dataset_type")
 
 import logging
-import sys
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from types import TracebackType
@@ -15,7 +14,6 @@ from uuid import UUID
 from lsst.daf.butler import (
     Butler,
     ButlerConfig,
-    CollectionType,
     DatasetRef,
     DatasetType,
     FileDataset,
@@ -23,33 +21,25 @@ from lsst.daf.butler import (
 )
 from lsst.daf.butler.datastore.record_data import DatastoreRecordData
 from lsst.daf.butler.direct_butler import DirectButler
-from lsst.daf.butler.registry import ConflictingDefinitionError, MissingCollectionError
-from lsst.pipe.base.pipeline_graph import PipelineGraph
-from lsst.utils.packages import Packages
 
 from .._phases import Phase, reached
 from ..datastore import LocalWriter, open_datastore, write_under_own_names
-from ..model import InputError, OutcomeRecord, Shard, Unit
+from ..model import OutcomeRecord, Shard, Unit
 from ..plan import (
     CompiledPipeline,
-    DatasetMessage,
-    RecordsMessage,
     RecordStore,
     Step,
-    day_chain,
-    partial_chain,
     records_from_message,
-    records_to_message,
     refs_by_type,
     register_run,
-    run_parts,
 )
 from ._datasets import DatasetRegistrar, Products
 from ._dimensions import sync_key, sync_records
-from ._export import PIPELINE_DATASET, pipeline_dataset_type, pipeline_record
+from ._export import pipeline_dataset_type
 from ._items import Committed, Item, RawItem, RemoveItem, RunItem, ShardItem
 from ._made import find_made, find_superseded, remove
 from ._moving import Transfer
+from ._output_runs import OutputRuns, of_another_pipeline
 
 _LOG = logging.getLogger(__name__)
 
@@ -132,19 +122,15 @@ class Registrar:
         self._writer = LocalWriter(self._datastore)
         self._types = {name: found for p in pipelines for name, found in p.dataset_types.items()}
         self._datasets = DatasetRegistrar(self._butler, self._datastore, storage_classes, self._types)
-        self._inputs = tuple(inputs)
         self._output = output
         self._publish = frozenset(publish)
         self._check_output = check_output
-        self._runs: set[str] = set()
-        self._partial_runs = set(
-            butler.collections.query(f"{partial_chain(output)}/*", collection_types=CollectionType.RUN)
-        )
-        self._versions: tuple[frozenset[str], Packages] | None = None
+        self._runs = OutputRuns(butler, self._pipelines, inputs, output)
+        self._raw_runs: set[str] = set()
         self._synced: set[tuple[str, tuple[object, ...]]] = set()
         self._register_dataset_types()
-        self._trim_output()
-        for shard, run in find_superseded(butler, output, self._outcomes, self._partial_runs):
+        self._runs.trim()
+        for shard, run in find_superseded(butler, output, self._outcomes, self._runs.partial):
             self._remove(shard, run)
 
     def __enter__(self) -> Self:
@@ -190,10 +176,10 @@ class Registrar:
         for item in items:
             match item:
                 case RunItem():
-                    if self._is_ours(item):
-                        self._ensure_run(item)
+                    if self._runs.is_ours(item):
+                        self._runs.ensure(item)
                 case ShardItem() | RemoveItem():
-                    self._ensure_run(item.run)
+                    self._runs.ensure(item.run)
         # A retry of the batch finds them gone, which is no harm.
         replaced = [i.replaces.id for i in shards if i.replaces and i.replaces.run == i.run.run]
         shed = [self._left_by_shedding(item) for item in shards if item.was_shed]
@@ -210,7 +196,7 @@ class Registrar:
         )
         self._datasets.register([self._transfer(item) for item in raws], products)
         for item in shards:
-            if item.supersedes in self._partial_runs:
+            if item.supersedes in self._runs.partial:
                 reached(Phase.SUPERSEDED)
                 self._remove(item.shard, item.supersedes)
         reached(Phase.BATCH_COMMITTED)
@@ -222,7 +208,7 @@ class Registrar:
                 now,
                 datasets=len(refs.get(id(item), ())) + isinstance(item, RawItem),
                 uris=self._uris(refs.get(id(item), ())),
-                init_inputs=self._init_inputs(item) if isinstance(item, RunItem) else ((), {}),
+                init_inputs=self._runs.init_inputs(item) if isinstance(item, RunItem) else ((), {}),
             )
             for item in items
         ]
@@ -253,49 +239,6 @@ class Registrar:
         sync_records(self._butler, [record for _, record in new])
         self._synced.update(key for key, _ in new)
 
-    def _ensure_run(self, item: RunItem) -> None:
-        """Make a RUN, complete it for ``pipetask`` and put it into the chains."""
-        if item.run in self._runs:
-            return
-        if not self._is_ours(item):
-            self._check_complete(item)
-            self._runs.add(item.run)
-            return
-        register_run(self._butler, item.run)
-        # Without default collections: through a chain, versions would be compared with those of another RUN.
-        writer = self._butler.clone(run=item.run, collections=None)
-        graph = self._pipelines[item.pipeline].graph
-        graph.write_configs(writer)
-        self._write_packages(item.run, graph, writer)
-        # Tasks may be constructed with what is in the input collections.
-        graph.write_init_outputs(self._butler.clone(run=item.run, collections=[item.run, *self._inputs]))
-        if self._butler.find_dataset(PIPELINE_DATASET, collections=item.run) is None:
-            writer.put(pipeline_record(graph, self._inputs, self._output), PIPELINE_DATASET)
-        if item.partial:
-            self._prepend(partial_chain(self._output), item.run)
-            self._partial_runs.add(item.run)
-        else:
-            self._prepend(day_chain(self._output, item.day_obs), item.run)
-            self._prepend(self._output, item.run, end=self._inputs)
-        self._runs.add(item.run)
-        _LOG.info("RUN %s is ready.", item.run)
-
-    def _is_ours(self, item: RunItem) -> bool:
-        """Tell whether a RUN is of a pipeline as this run has it; the spool may have those of another."""
-        if (pipeline := self._pipelines.get(item.pipeline)) is None:
-            return False
-        name, short_hash = run_parts(item.run)
-        return name != pipeline.name or short_hash == pipeline.hash
-
-    def _check_complete(self, item: RunItem) -> None:
-        """Refuse what was made for a RUN that only its own pipeline can complete."""
-        try:
-            found = self._butler.find_dataset(PIPELINE_DATASET, collections=item.run)
-        except MissingCollectionError:
-            found = None
-        if found is None:
-            raise _of_another_pipeline(item.pipeline, item.run)
-
     def _dataset_type(self, name: str) -> DatasetType:
         """Return a dataset type in the repository's definition."""
         if (found := self._types.get(name)) is None:
@@ -311,65 +254,6 @@ class Registrar:
             outcome_name(shard.step, shard.unit, per_detector=shard.detector is not None)
         )
 
-    def _write_packages(self, run: str, graph: PipelineGraph, writer: Butler) -> None:
-        """Record the versions of all packages; a RUN that was begun with others keeps what it was begun with.
-
-        Those that matter are in the RUN's name; no night ends because another package was updated.
-        """
-        if self._butler.find_dataset(graph.packages_dataset_type, collections=run) is None:
-            writer.put(self._packages(), graph.packages_dataset_type)
-            return
-        try:
-            graph.write_packages(writer)
-        except ConflictingDefinitionError as err:
-            _LOG.warning("RUN %s was begun with other versions, which stay on record: %s", run, err)
-
-    def _packages(self) -> Packages:
-        """Return the versions of what is imported; finding them out reads the files of every package."""
-        imported = frozenset(name.partition(".")[0] for name in tuple(sys.modules))
-        if self._versions is None or self._versions[0] != imported:
-            self._versions = imported, Packages.fromSystem()
-        return self._versions[1]
-
-    def _init_inputs(self, item: RunItem) -> tuple[tuple[DatasetMessage, ...], RecordsMessage]:
-        """Find what the tasks of a RUN are constructed with: made with it, or in the input collections."""
-        if not self._is_ours(item):
-            return (), {}
-        refs = []
-        for name in sorted(self._pipelines[item.pipeline].init_inputs):
-            ref = self._butler.find_dataset(name, collections=[item.run, *self._inputs])
-            if ref is None:
-                raise LookupError(f"{item.pipeline}: there is no {name}, which a task is constructed with.")
-            refs.append(ref)
-        exported = self._butler._datastore.export_records(refs)  # noqa: SLF001 -- as upstream's builder
-        return tuple(DatasetMessage.of(ref) for ref in refs), records_to_message(exported)
-
-    def _prepend(self, chain: str, run: str, end: Sequence[str] = ()) -> None:
-        try:
-            children = list(self._butler.collections.get_info(chain).children)
-        except MissingCollectionError:
-            self._butler.collections.register(chain, CollectionType.CHAINED)
-            children = []
-        wanted = [run, *(child for child in children if child != run and child not in end), *end]
-        if wanted != children:
-            self._butler.collections.redefine_chain(chain, wanted)
-
-    def _trim_output(self) -> None:
-        """Leave in the output chain the RUNs of its newest day; others stay in the chains of their days."""
-        try:
-            children = self._butler.collections.get_info(self._output).children
-        except MissingCollectionError:
-            return
-        days = {child: self._day(child) for child in children}
-        newest = max((day for day in days.values() if day), default="")
-        kept = [child for child in children if not days[child] or days[child] == newest]
-        if kept != list(children):
-            self._butler.collections.redefine_chain(self._output, kept)
-
-    def _day(self, run: str) -> str:
-        prefix = f"{self._output}/"
-        return run.removeprefix(prefix).partition("/")[0] if run.startswith(prefix) else ""
-
     def _left_by_shedding(self, item: ShardItem) -> UUID | None:
         """Return the outcome that a shard left when it was shed, if it is there still."""
         dataset_type = self._outcome_type(item.shard)
@@ -382,7 +266,7 @@ class Registrar:
         """Remove what a gather left in a RUN."""
         pipeline = self._pipelines.get(shard.pipeline)
         if pipeline is None or (shard.pipeline, shard.step) not in self._outcomes:
-            raise _of_another_pipeline(shard.pipeline, run)
+            raise of_another_pipeline(shard.pipeline, run)
         outcome = self._outcome_type(shard)
         made = find_made(self._butler, pipeline, pipeline.step(shard.step), outcome, shard, run)
         if count := remove(self._butler, (ref.id for ref in made)):
@@ -425,9 +309,9 @@ class Registrar:
         return records
 
     def _transfer(self, item: RawItem) -> Transfer:
-        if item.ref.run not in self._runs:
+        if item.ref.run not in self._raw_runs:
             register_run(self._butler, item.ref.run)
-            self._runs.add(item.ref.run)
+            self._raw_runs.add(item.ref.run)
         dataset = FileDataset(path=str(item.path), refs=[item.ref], formatter=item.formatter)
         return Transfer(dataset, item.transfer)
 
@@ -437,11 +321,3 @@ class Registrar:
             for ref in refs
             if ref.datasetType.name in self._publish
         }
-
-
-def _of_another_pipeline(pipeline: str, run: str) -> InputError:
-    return InputError(
-        f"Results wait in the spool that pipeline {pipeline!r} made, which this run does not have or has "
-        f"otherwise, and without it they cannot be registered in {run}. Start once with that pipeline and "
-        "this work folder."
-    )
