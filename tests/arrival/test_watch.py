@@ -248,6 +248,30 @@ def test_nothing_is_lost_when_more_happens_than_the_system_can_tell(
     assert here.told.names(1) == ["a.fits"]
 
 
+def test_what_the_system_does_not_tell_of_is_found_once(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, start: Start, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(module, "_MISSED_SECONDS", 0.0)
+    monkeypatch.setattr(module, "_OVERDUE_SECONDS", 0.0)
+    real = module._Handler.on_any_event
+    (folder / "a.fits").write_bytes(b"raw")
+    here = start()
+    assert here.told.names(1) == ["a.fits"]
+    # As if there were more folders than the system watches, or another machine wrote there.
+    monkeypatch.setattr(module._Handler, "on_any_event", lambda *_: None)
+    (folder / "b.fits").write_bytes(b"raw")
+    assert here.told.names(1) == ["b.fits"]
+    with (folder / "c.fits").open("wb", buffering=0) as file:
+        file.write(b"not whole")
+        (folder / "d.fits").write_bytes(b"raw")
+        assert here.told.names(1) == ["d.fits"]
+        file.write(b", and now it is")
+    assert here.told.next().path.read_bytes() == b"not whole, and now it is"
+    monkeypatch.setattr(module._Handler, "on_any_event", real)
+    assert here.until_quiet() == []
+    assert "1 file(s) have come of which the system does not tell" in caplog.text
+
+
 def test_a_folder_named_like_a_raw_is_left_aside(folder: Path, start: Start) -> None:
     here = start()
     (folder / "a.fits").mkdir()

@@ -48,6 +48,15 @@ _EVENTS: list[type[FileSystemEvent]] = [
 """What the operating system is asked to tell: not each write and reader, which could overflow its queue."""
 
 _POLLING_SECONDS = 1.0
+
+_MISSED_SECONDS = 60.0
+"""From one look for files of which the system did not tell to the next, at least."""
+_MISSED_SHARE = 0.01
+"""Most of the time that such looks may take."""
+_MISSED_REACH = 3600.0
+"""How long before the last look a file may have come, by the clock of its file system."""
+_OVERDUE_SECONDS = 10.0
+"""A file that came so long ago would have been told of."""
 _PATHS_KEPT = 100_000
 
 
@@ -73,7 +82,9 @@ class DirectoryWatch:
     told at least once.  So is what has the name of a raw and is something else than a folder, never opened
     here, and what was gone before it could be looked at: whoever reads it says what is wrong with it.  When
     more happens than the system can tell, all is looked at again; so it is when a directory was replaced, by
-    one of the same path or by what is mounted there, which is then watched in its place.
+    one of the same path or by what is mounted there, which is then watched in its place.  Files of which the
+    system does not tell at all, since another machine wrote them or there are too many directories, are found
+    by a look each minute, in large directories less often.
     """
 
     def __init__(
@@ -94,6 +105,8 @@ class DirectoryWatch:
         self._settling = Settling(self._tell, self._look_after_folders)
         self._told: OrderedDict[Path, FileVersion | None] = OrderedDict()
         self._lock = threading.Lock()
+        self._missed_from = time.time()
+        self._missed_next = time.monotonic() + _MISSED_SECONDS
 
     def check(self) -> None:
         """Check that the directories can be watched.
@@ -141,6 +154,36 @@ class DirectoryWatch:
         if any(anew) or self._again.is_set():
             self._again.clear()
             self.rescan()
+        elif not self._polling and time.monotonic() >= self._missed_next:
+            self._look_for_missed()
+
+    def _look_for_missed(self) -> None:
+        """Tell files that came since the last such look and of which the system has not told."""
+        begun, since = time.monotonic(), self._missed_from
+        self._missed_from = time.time()
+        missed = [path for path in self._present(since - _MISSED_REACH) if self._is_overdue(path)]
+        for path in missed:
+            self._look_at(path)
+        took = time.monotonic() - begun
+        self._missed_next = time.monotonic() + max(_MISSED_SECONDS, took / _MISSED_SHARE)
+        if missed:
+            _LOG.warning(
+                "%d file(s) have come of which the system does not tell, %s among them; they were found by "
+                "looking, which is done once a minute. Where other machines write, as through NFS, use "
+                "--polling; else raise fs.inotify.max_user_watches.",
+                len(missed),
+                missed[0],
+            )
+
+    def _is_overdue(self, path: Path) -> bool:
+        """Tell whether a file that has not been told came so long ago that it should have been."""
+        status = _look_up(path)
+        if status is None or time.time() - status.st_ctime < _OVERDUE_SECONDS:
+            return False
+        with self._lock:
+            if self._told.get(path) == FileVersion.of(status):
+                return False
+        return _is_being_written(path) is not True
 
     def stop(self) -> None:
         """Stop; nothing is told after this returns."""
@@ -148,7 +191,8 @@ class DirectoryWatch:
         self._observer.stop()
         self._observer.join()
 
-    def _present(self) -> list[Path]:
+    def _present(self, since: float = 0.0) -> list[Path]:
+        """Return what has the name of a raw, oldest first; of that only what has changed since a time."""
         found: list[tuple[float, Path]] = []
         for folder in self._folders:
             for root, directories, names in os.walk(folder):
@@ -157,7 +201,9 @@ class DirectoryWatch:
                 found.extend(
                     (status.st_mtime, path)
                     for path in (Path(root, name) for name in (*names, *links))
-                    if is_raw_name(path) and (status := _look_up(path)) is not None
+                    if is_raw_name(path)
+                    and (status := _look_up(path)) is not None
+                    and status.st_ctime >= since
                 )
         return [path for _, path in sorted(found)]
 
