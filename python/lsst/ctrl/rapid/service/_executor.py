@@ -23,7 +23,7 @@ from ..ingest import RegisteredRaw
 from ..model import Arrival, InputError, Report, Shard
 from ..monitor import write_report
 from ..plan import is_away
-from ._beginning import Callbacks, read_before
+from ._beginning import Before, Callbacks, read_before
 from ._calls import ShardCalls
 from ._clock import ClockWatch
 from ._compiled import CompiledRun, compile_run
@@ -106,76 +106,109 @@ class Executor:
         RuntimeError
             If no worker can be warmed, or what sends exposures ended with an error.
         """
-        settings = self._settings
         self._loop = asyncio.get_running_loop()
         sys.setswitchinterval(_SWITCH_SECONDS)
         async with contextlib.AsyncExitStack() as stack:
-            await stack.enter_async_context(taking_orders(settings, self._control))
-            registry = self._registry = stack.enter_context(ThreadPoolExecutor(1, "registry"))
+            await stack.enter_async_context(taking_orders(self._settings, self._control))
+            registry = stack.enter_context(ThreadPoolExecutor(1, "registry"))
             reading = stack.enter_context(ThreadPoolExecutor(1, "ingest"))
+            self._registry = registry
             self._phase = "reading the repository"
-            compiled = await self._loop.run_in_executor(registry, compile_run, settings)
+            compiled = await self._loop.run_in_executor(registry, compile_run, self._settings)
             self._lock = await self._loop.run_in_executor(
-                registry, take_output, compiled.butler, settings.repository, settings.output
+                registry, take_output, compiled.butler, self._settings.repository, self._settings.output
             )
             stack.callback(self._lock.close)
-            recalibrating = self._recalibrating = Recalibrating(compiled, registry, settings.calibration_ttl)
-            pool = self._pool = WorkerPool(
-                worker_setup(settings, compiled),
-                settings.workers,
-                self._worker_ready,
-                self._worker_lost,
-                self._worker_failed,
-                network=settings.network,
-                memory=None if settings.worker_memory_mb is None else 1e6 * settings.worker_memory_mb,
-            )
-            task = asyncio.current_task()
-            assert task is not None, "This is a coroutine."
-            # In this task's context, which Dask's client changes and, when it is closed here, restores.
-            opening = asyncio.create_task(pool.open(), context=task.get_context())
-            stack.push_async_callback(pool.close)
-            stack.push_async_callback(asyncio.wait, [opening])
+            self._recalibrating = Recalibrating(compiled, registry, self._settings.calibration_ttl)
+            pool, opened = self._open_pool(compiled, stack)
             committer = self._make_committer(compiled)
             await self._start_committer(committer)
             callbacks = Callbacks(self._arrived, self._unreadable, self._feeding.has_room)
-            before = await self._loop.run_in_executor(registry, read_before, settings, compiled, callbacks)
-            sources = self._sources = before.sources
-            planner = HeadPlanner(compiled, registry)
-            parts = self._parts = make_parts(
-                settings, compiled, committer, before.ended, planner, self._started
+            before = await self._loop.run_in_executor(
+                registry, read_before, self._settings, compiled, callbacks
             )
+            parts = self._wire(compiled, committer, before, pool, reading)
             stack.callback(parts.scratch.close)
-            if self._stopping:
-                parts.conductor.drain()
-            self._flow = ShardFlow(parts, ShardCalls(parts, pool), self._spawn)
-            self._keeping = Keeping(parts, committer)
-            self._flow.publish_drained(committer.drained)
-            ingestor = make_ingestor(settings, compiled)
-            self._intake = Intake(parts, self._flow, ingestor, reading, registry, self._arrivals.put_nowait)
             self._phase = self._phase if self._stopping else _WARMING
-            await opening
+            await opened
             await pool.warm()
             stack.enter_context(seldom_collected())
             # Not before: Dask's start changes sys.path, and a RUN lists the packages that are found along it.
             self._keeping.look(time.time())
             self._intake.days.resume(before.days)
-            await asyncio.to_thread(sources.start)
-            self._spawn(self._read_arrivals())
-            self._spawn(self._tick())
-            self._spawn(recalibrating.go_on())
-            self._spawn(keep_output(self._lock, self._broke))
-            self._spawn(parts.refusals.look_after())
-            self._spawn(parts.storage.look_after(self._flow.act))
-            if self._feeder is not None:
-                self._spawn(self._feeding.feed(self._feeder, self._crew.settled, sources), _FEED)
-            if before.selection is not None:
-                self._spawn(self._feeding.feed_selection(before.selection, parts, registry), _FEED)
+            await asyncio.to_thread(before.sources.start)
+            self._go_on(parts, before)
             self._control.begin(parts, self._flow)
             await self._finished.wait()
             await self._end(parts, committer)
         if self._broken is not None:
             raise self._broken
         return self._report(parts)
+
+    def _open_pool(
+        self, compiled: CompiledRun, stack: contextlib.AsyncExitStack
+    ) -> tuple[WorkerPool, asyncio.Task[None]]:
+        """Begin to start the workers, which takes a while; returns what is done when they have been."""
+        settings = self._settings
+        pool = self._pool = WorkerPool(
+            worker_setup(settings, compiled),
+            settings.workers,
+            self._worker_ready,
+            self._worker_lost,
+            self._worker_failed,
+            network=settings.network,
+            memory=None if settings.worker_memory_mb is None else 1e6 * settings.worker_memory_mb,
+        )
+        task = asyncio.current_task()
+        assert task is not None, "This is called by a coroutine."
+        # In this task's context, which Dask's client changes and, when it is closed here, restores.
+        opened = asyncio.create_task(pool.open(), context=task.get_context())
+        stack.push_async_callback(pool.close)
+        stack.push_async_callback(asyncio.wait, [opened])
+        return pool, opened
+
+    def _wire(
+        self,
+        compiled: CompiledRun,
+        committer: Committer,
+        before: Before,
+        pool: WorkerPool,
+        reading: ThreadPoolExecutor,
+    ) -> Parts:
+        """Make the parts of the run, and have each know those that it needs."""
+        self._sources = before.sources
+        planner = HeadPlanner(compiled, self._registry)
+        parts = self._parts = make_parts(
+            self._settings, compiled, committer, before.ended, planner, self._started
+        )
+        if self._stopping:
+            parts.conductor.drain()
+        self._flow = ShardFlow(parts, ShardCalls(parts, pool), self._spawn)
+        self._keeping = Keeping(parts, committer)
+        self._flow.publish_drained(committer.drained)
+        self._intake = Intake(
+            parts,
+            self._flow,
+            make_ingestor(self._settings, compiled),
+            reading,
+            self._registry,
+            self._arrivals.put_nowait,
+        )
+        return parts
+
+    def _go_on(self, parts: Parts, before: Before) -> None:
+        """Begin what goes on until the run ends."""
+        assert self._recalibrating is not None, "It was made before the parts."
+        self._spawn(self._read_arrivals())
+        self._spawn(self._tick())
+        self._spawn(self._recalibrating.go_on())
+        self._spawn(keep_output(self._lock, self._broke))
+        self._spawn(parts.refusals.look_after())
+        self._spawn(parts.storage.look_after(self._flow.act))
+        if self._feeder is not None:
+            self._spawn(self._feeding.feed(self._feeder, self._crew.settled, before.sources), _FEED)
+        if before.selection is not None:
+            self._spawn(self._feeding.feed_selection(before.selection, parts, self._registry), _FEED)
 
     async def _end(self, parts: Parts, committer: Committer) -> None:
         """Have what is done registered and published."""
