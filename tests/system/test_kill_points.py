@@ -113,6 +113,7 @@ def test_some_phases_once(server: PostgresServer, start_run: StartRun, tmp_path:
     chain.finish()
 
 
+@pytest.mark.slow
 def test_who_is_killed_in_the_middle_of_a_commit(start_run: StartRun, tmp_path: Path) -> None:
     root = make_registry(tmp_path)
     chain = Chain(tmp_path / "chain", root, start_run)
