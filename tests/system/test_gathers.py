@@ -95,6 +95,7 @@ def test_a_detector_that_comes_too_late_is_gathered_with_the_others_once_more(
     assert "contains no quanta" in again.stderr
 
 
+@pytest.mark.slow
 def test_a_restart_leaves_no_partial_result_beside_the_complete_one(
     start_run: Callable[..., Running], raws: dict[int, Path], tmp_path: Path
 ) -> None:

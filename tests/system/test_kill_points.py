@@ -125,6 +125,7 @@ def test_who_is_killed_in_the_middle_of_a_commit(start_run: StartRun, tmp_path: 
     chain.finish()
 
 
+@pytest.mark.slow
 def test_who_is_killed_before_what_came_late_is_gathered(start_run: StartRun, tmp_path: Path) -> None:
     chain = Chain(tmp_path / "chain", make_registry(tmp_path), start_run)
     *early, late = DETECTORS
