@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from lsst.daf.butler import Butler
 
+from lsst.ctrl.rapid.control import ControlClient
 from lsst.ctrl.rapid.model import Outcome
 from support.processes import Running, rapid_here
 from support.registered import INSTRUMENT, PIPELINE, make_registry
@@ -34,6 +35,12 @@ def server(tmp_path: Path) -> Iterator[PostgresServer]:
 
 def stop(server: PostgresServer) -> None:
     pg_ctl(["-m", "immediate", "-w", "stop"], pgdata=server.pgdata, user=server.system_user)
+
+
+def is_settled(run: Running) -> bool:
+    """Tell whether a run takes orders and has nothing left to be registered."""
+    status = ControlClient(run.work / "control.sock").status()
+    return status.settings.gather_timeout is not None and status.uncommitted == 0
 
 
 def test_all_is_registered_once(
@@ -86,6 +93,8 @@ def test_all_is_registered_once(
     second = start(later)
     second.wait_for_log("item(s) that an earlier run left")
     second.wait_for_log("is warm")
+    # Shards of a RUN whose tasks are constructed with datasets wait until it is heard that it is there.
+    second.wait_for(lambda: is_settled(second), "what it began with was registered")
     stop(server)
     # What was there before can be told from what is new by the registry alone; it keeps nobody waiting.
     more[0].rename(later / more[0].name)
