@@ -157,7 +157,7 @@ def psf_plot(make_handles, observation, tables, fwhm) -> Figure:
 
 
 @pytest.mark.parametrize(
-    ("e1", "e2", "degrees"), [(0.1, 0.0, 0.0), (-0.1, 0.0, 90.0), (0.0, 0.1, -45.0), (0.0, -0.1, 45.0)]
+    ("e1", "e2", "degrees"), [(0.1, 0.0, 0.0), (-0.1, 0.0, 90.0), (0.0, 0.1, 45.0), (0.0, -0.1, -45.0)]
 )
 def test_whiskers_point_along_the_stars(make_handles, observation, e1, e2, degrees):
     figure = psf_plot(make_handles, observation, {94: stars(e1, e2)}, {94: 0.8})
@@ -165,7 +165,7 @@ def test_whiskers_point_along_the_stars(make_handles, observation, e1, e2, degre
     assert len(segments) == 4
     for (x0, y0), (x1, y1) in segments:
         angle = np.degrees(np.arctan2(y1 - y0, x1 - x0))
-        # On the plane y runs against the rows: a diagonal is mirrored.
+        # R22_S11 is not turned: x and y of its pixels are those of the plane.
         assert (angle - degrees + 90) % 180 - 90 == pytest.approx(0.0, abs=1e-3)
 
 

@@ -156,14 +156,12 @@ class Bench:
 
 
 def make_raw() -> bytes:
-    first = fits.PrimaryHDU(header=fits.Header([(k, v) for k, v in SCIENCE.items() if v is not None]))
+    # An amplifier of 512 x 2002 pixels becomes one of 1 x 4, with its 10 columns of prescan.
+    first = fits.PrimaryHDU(header=fits.Header([*SCIENCE.items(), ("SIMSCALE", 0.002)]))
     hdus: list[Any] = [first]
     for number in [f"1{i}" for i in range(8)] + [f"0{i}" for i in range(7, -1, -1)]:
-        x, top = 4 * int(number[1]), number[0] == "0"
-        where = f"[{x + 1}:{x + 4},8:5]" if top else f"[{x + 4}:{x + 1},1:4]"
-        card = {"EXTNAME": f"Segment{number}", "DATASEC": "[2:5,1:4]", "DETSIZE": "[1:32,1:8]",
-                "DETSEC": where}  # fmt: skip
-        hdus.append(fits.ImageHDU(np.zeros((5, 7), np.int32), fits.Header(list(card.items()))))
+        card = {"EXTNAME": f"Segment{number}", "DATASEC": "[11:11,1:4]", "DETSIZE": "[1:8,1:8]"}
+        hdus.append(fits.ImageHDU(np.zeros((5, 13), np.int32), fits.Header(list(card.items()))))
     stream = io.BytesIO()
     fits.HDUList(hdus).writeto(stream)
     return stream.getvalue()
@@ -180,7 +178,8 @@ def card(keyword: str, value: str) -> bytes:
 
 STRUCTURE = ("NAXIS", "NAXIS1", "NAXIS2", "NAXIS3", "BITPIX", "PCOUNT", "GCOUNT", "EXTNAME", "DATASEC",
              "DETSEC",
-             "DETSIZE", "XTENSION", "ZIMAGE", "SIMPLE", "END", "CONTINUE", "HIERARCH", "COMMENT")  # fmt: skip
+             "DETSIZE", "SIMSCALE", "XTENSION", "ZIMAGE", "SIMPLE", "END", "CONTINUE", "HIERARCH",
+             "COMMENT")  # fmt: skip
 NUMBERS = st.one_of(st.integers(-(10**19), 10**19), st.integers(-100, 100)).map(str)
 
 

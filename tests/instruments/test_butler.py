@@ -111,7 +111,7 @@ again = limited.get(ref)
 print(type(raw).__module__, type(raw).__name__, tuple(raw.bbox.shape), again.segments[0].array[0, 5])
 """,
     )
-    assert printed == "lsst.ctrl.rapid.instruments._raw RawImage (40, 256) 5"
+    assert printed == "lsst.ctrl.rapid.instruments._raw RawImage (80, 80) 5"
 
 
 PIPELINE_MODULE = f"""

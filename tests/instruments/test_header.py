@@ -7,9 +7,14 @@ from pathlib import Path
 import pytest
 from astropy.io import fits
 
-from lsst.ctrl.rapid.instruments import RefusedError, check_complete, read_primary_header
+from lsst.ctrl.rapid.instruments import RefusedError, read_primary_header
+from lsst.ctrl.rapid.instruments import check_complete as _check_complete
 
 BLOCK = 2880
+
+
+def check_complete(path: Path, instrument: str = "LSSTCam", detector: int = 94) -> str:
+    return _check_complete(path, instrument=instrument, detector=detector)
 
 
 def test_header_has_the_values_that_astropy_reads(shared_data: Path) -> None:
@@ -76,8 +81,8 @@ def test_what_is_no_raw_is_refused_with_the_reason(
 
 def test_a_whole_raw_is_complete(write_raw, shared_data: Path) -> None:
     check_complete(write_raw())
-    check_complete(shared_data / "raws" / "7024032100720-R22-S11-det094.fits.fz")
-    check_complete(shared_data / "raws" / "30211212000310-R22-S22-det098.fits")
+    check_complete(shared_data / "raws" / "7024032100720-R22-S11-det094.fits.fz", "LSSTCamSim", 94)
+    check_complete(shared_data / "raws" / "30211212000310-R22-S22-det098.fits", "LSSTCam", 98)
 
 
 @pytest.mark.parametrize("blocks", range(1, 40))

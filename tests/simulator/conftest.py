@@ -1,4 +1,4 @@
-"""Simulated exposures, read back with astropy and a geometry of the tests' own."""
+"""Simulated exposures, read back with astropy and cameraGeom's facts."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ import pytest
 from astropy.table import Table
 
 from lsst.ctrl.rapid.simulator import SimulationConfig, simulate
+from support import camera_geom
 
 START = "2026-03-16T03:00:00"
 DETECTORS = (98, 29, 191, 192)
@@ -67,10 +68,18 @@ def read(path: Path) -> Raw:
     amplifiers = []
     with astropy.io.fits.open(path) as hdus:
         hdus.verify("exception")
+        half = len(hdus) == 9
         for hdu in hdus[1:]:
             data, _ = section(hdu.header["DATASEC"])
-            place, steps = section(hdu.header["DETSEC"])
             pixels = np.array(hdu.data)
+            rows, columns = pixels[data].shape
+            row, column, *steps = camera_geom.place(
+                hdu.name, itl=hdus[0].header["CCD_MANU"] == "ITL", half=half
+            )
+            place = (
+                slice(row * rows, (row + 1) * rows),
+                slice(column * columns, (column + 1) * columns),
+            )
             amplifiers.append(
                 Amplifier(
                     "C" + hdu.name[-2:],
@@ -78,16 +87,15 @@ def read(path: Path) -> Raw:
                     pixels[data].astype(float),
                     pixels[data[0], data[1].stop :].astype(float),
                     place,
-                    steps,
+                    (steps[0], steps[1]),
                 )
             )
-        (rows, columns), _ = section(hdus[1].header["DETSIZE"])
         return Raw(
             path,
             hdus[0].header.copy(),
             [hdu.header.copy() for hdu in hdus[1:]],
             amplifiers,
-            (rows.stop, columns.stop),
+            ((1 if half else 2) * rows, 8 * columns),
         )
 
 

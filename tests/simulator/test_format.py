@@ -32,7 +32,7 @@ def test_segments_at_scale_1_are_those_of_the_real_raw(
 
 def test_wavefront_half_has_eight_amplifiers(night):
     raw = night.raw(0, 191)
-    assert [header["EXTNAME"] for header in raw.headers] == [f"Segment0{i}" for i in range(7, -1, -1)]
+    assert [header["EXTNAME"] for header in raw.headers] == [f"Segment1{i}" for i in range(8)]
     assert raw.shape == (250, 8 * 64)
     assert raw.header["CCD_TYPE"] == "4400"
     assert raw.assembled().shape == raw.shape

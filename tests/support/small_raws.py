@@ -8,9 +8,12 @@ from typing import Any
 import numpy as np
 from astropy.io import fits
 
+SCALE = 0.02
+"""What small raws have of each amplifier's rows and columns; a card of their primary header says so."""
+
 # Prescan columns, data columns, serial overscan columns; data rows, parallel overscan rows.
-E2V = (10, 32, 22, 20, 6)
-ITL = (3, 31, 24, 18, 5)
+E2V = (10, 10, 22, 40, 6)
+ITL = (3, 10, 24, 40, 5)
 
 
 def section(x1: int, x2: int, y1: int, y2: int) -> str:
@@ -20,7 +23,7 @@ def section(x1: int, x2: int, y1: int, y2: int) -> str:
 def segments(
     sizes: tuple[int, int, int, int, int], numbers: list[str], *, mirrored: bool
 ) -> list[fits.ImageHDU]:
-    """Return segment HDUs laid out as the vendors' are; a pixel is 1000 * place in the file + column."""
+    """Return segment HDUs with the cards of the vendors'; a pixel is 1000 * place in the file + column."""
     prescan, columns, overscan, rows, parallel = sizes
     width = columns * min(len(numbers), 8)
     height = rows * (2 if len(numbers) > 8 else 1)
@@ -79,6 +82,7 @@ def primary(**cards: Any) -> fits.PrimaryHDU:
         "ROTCOORD": "sky",
         "ELSTART": 60.0,
         "AZSTART": -90.0,
+        "SIMSCALE": SCALE,
     }
     values.update({key.replace("_", "-") if key.startswith("DATE_") else key: v for key, v in cards.items()})
     return fits.PrimaryHDU(header=fits.Header([(k, v) for k, v in values.items() if v is not None]))
@@ -96,4 +100,11 @@ def set_card(path: Path, keyword: str, text: str) -> Path:
     at = content.index(keyword.ljust(8).encode() + b"=")
     card = f"{keyword:8}= {text}".ljust(80).encode("latin-1")
     path.write_bytes(content[:at] + card + content[at + 80 :])
+    return path
+
+
+def write_segments(path: Path, shapes: list[tuple[int, int]]) -> Path:
+    """Write a raw of segments of these sizes (rows, columns), all zero, with no card that is not needed."""
+    hdus = [fits.CompImageHDU(np.zeros(shape, np.int32)) for shape in shapes]
+    fits.HDUList([fits.PrimaryHDU(), *hdus]).writeto(path)
     return path

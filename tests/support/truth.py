@@ -1,4 +1,4 @@
-"""What the simulator says of the sky, and geometry of raws read from their cards: nobody else's code."""
+"""What the simulator says of the sky, and raws assembled without any code of the package."""
 
 from __future__ import annotations
 
@@ -10,30 +10,27 @@ import numpy as np
 from astropy.io import fits
 from astropy.table import Table
 
+from support import camera_geom
+
 BRIGHT = 60.0
 """Signal to noise, by the truth, from which on a star must be found."""
 
 
-def section(text: str) -> tuple[slice, slice, int, int]:
-    """Read a FITS section: rows and columns as slices, and the steps with which they run."""
-    x1, x2, y1, y2 = map(int, re.findall(r"\d+", text))
-    rows = slice(min(y1, y2) - 1, max(y1, y2))
-    columns = slice(min(x1, x2) - 1, max(x1, x2))
-    return rows, columns, 1 if y2 >= y1 else -1, 1 if x2 >= x1 else -1
+def data_section(header: fits.Header) -> tuple[slice, slice]:
+    """Return rows and columns of the imaging area of a segment."""
+    x1, x2, y1, y2 = map(int, re.findall(r"\d+", header["DATASEC"]))
+    return slice(y1 - 1, y2), slice(x1 - 1, x2)
 
 
 def assemble(path: Path) -> np.ndarray:
-    """Put a raw together by the cards of its segments, each row less the median of its overscan."""
+    """Put a raw together as cameraGeom says, each row less the median of its overscan."""
+    data = {}
     with fits.open(path) as hdus:
-        segments = [hdu for hdu in hdus if hdu.name.upper().startswith("SEGMENT")]
-        rows, columns, _, _ = section(segments[0].header["DETSIZE"])
-        image = np.full((rows.stop, columns.stop), np.nan)
-        for hdu in segments:
-            data_rows, data_columns, _, _ = section(hdu.header["DATASEC"])
-            overscan = np.median(hdu.data[data_rows, data_columns.stop :], axis=1, keepdims=True)
-            rows, columns, y_step, x_step = section(hdu.header["DETSEC"])
-            image[rows, columns] = (hdu.data[data_rows, data_columns] - overscan)[::y_step, ::x_step]
-    return image
+        for hdu in hdus[1:]:
+            rows, columns = data_section(hdu.header)
+            overscan = np.median(hdu.data[rows, columns.stop :], axis=1, keepdims=True)
+            data[hdu.name] = hdu.data[rows, columns] - overscan
+        return camera_geom.assemble(data, itl=hdus[0].header["CCD_MANU"] == "ITL")
 
 
 def truth_of(work: Path, line: dict) -> tuple[Table, dict]:

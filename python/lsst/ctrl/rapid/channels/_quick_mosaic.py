@@ -13,7 +13,7 @@ from typing import Any, ClassVar
 import astropy.units as u
 import numpy as np
 
-from lsst.ctrl.rapid.instruments import Camera, load_camera
+from lsst.ctrl.rapid.instruments import PIXEL_MM, Camera, load_camera
 from lsst.daf.butler import DeferredDatasetHandle
 from lsst.images import Image
 from lsst.pex.config import ChoiceField, Field
@@ -187,8 +187,7 @@ class QuickMosaicTask(PipelineTask):
 
 def _finest(camera: Camera, images: dict[int, _Small]) -> float:
     """Return the side of the smallest binned pixel on the plane, millimetres: finer would show no more."""
-    pixel_mm = camera.pixel_scale / camera.arcsec_per_mm
-    return min(camera[number].columns * pixel_mm / image.covered[1] for number, image in images.items())
+    return min(camera[number].columns * PIXEL_MM / image.covered[1] for number, image in images.items())
 
 
 def _assemble(

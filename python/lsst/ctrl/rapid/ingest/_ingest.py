@@ -204,7 +204,7 @@ class Ingestor:
                 self._door.check(arrival.path)
             header = read_primary_header(arrival.path)
             identity = identify(header)
-            content = check_complete(arrival.path)
+            content = check_complete(arrival.path, instrument=identity.instrument, detector=identity.detector)
         except FileNotFoundError:
             raise RefusedError("it was gone before it could be read") from None
         except OSError as err:

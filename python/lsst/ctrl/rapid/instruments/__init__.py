@@ -1,9 +1,10 @@
 """The LSSTCam family without afw: detectors, filters, translation of headers, raws in memory and butler."""
 
-from ._camera import Camera, CameraDetector, Purpose, Vendor, camera_names, load_camera
+from ._camera import PIXEL_MM, Camera, CameraDetector, Purpose, Vendor, camera_names, load_camera
 from ._complete import check_complete
 from ._filters import filter_band, known_filters, physical_filter
 from ._formatter import RawFormatter
+from ._geometry import SCALE_CARD
 from ._header import RefusedError, read_primary_header
 from ._identity import RawIdentity, compute_exposure_id, exposure_cards, identify
 from ._image_formatter import UncompressedFormatter
@@ -17,7 +18,9 @@ from ._translators import has_full_stack, translate
 from ._visits import Visit, make_visit, visit_system_records
 
 __all__ = (
+    "PIXEL_MM",
     "RAW_STORAGE_CLASS",
+    "SCALE_CARD",
     "Camera",
     "CameraDetector",
     "HeaderValue",

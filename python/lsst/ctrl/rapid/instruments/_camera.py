@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-__all__ = ("Camera", "CameraDetector", "Purpose", "Vendor", "camera_names", "load_camera")
+__all__ = ("PIXEL_MM", "Camera", "CameraDetector", "Purpose", "Vendor", "camera_names", "load_camera")
 
-import csv
 import enum
 import functools
-import importlib.resources
 from collections.abc import Iterator, Mapping
 from typing import overload
 
@@ -15,17 +13,20 @@ import numpy as np
 import numpy.typing as npt
 import pydantic
 
+from ._amplifiers import AmplifierPlace, amplifier_places, read_table
+from ._optics import Optics, optics_of
+
 PIXEL_MM = 0.01
 """Side of a pixel of every detector of the family, millimetres."""
 
 _TABLES = {
-    "LSSTCam": ("LSSTCam", 20.0),
-    "LSSTCamSim": ("LSSTCam", 20.0),
-    "LSSTComCam": ("LSSTComCam", 20.0),
-    "LSSTComCamSim": ("LSSTComCam", 20.0),
-    "LATISS": ("LATISS", 9.57),
+    "LSSTCam": "LSSTCam",
+    "LSSTCamSim": "LSSTCam",
+    "LSSTComCam": "LSSTComCam",
+    "LSSTComCamSim": "LSSTComCam",
+    "LATISS": "LATISS",
 }
-"""Detector table and plate scale (arcsec/mm) of each instrument."""
+"""Detector table of each instrument."""
 
 
 class Purpose(enum.StrEnum):
@@ -48,10 +49,11 @@ class CameraDetector(pydantic.BaseModel):
 
     Notes
     -----
-    Pixel positions are zero-based, integers at pixel centres, in the frame of the ``DETSEC`` cards of a
-    raw: x runs along the serial registers.  On the focal plane (millimetres, the frame of the detector table)
-    y runs against the rows of that frame, as the ``CCD`` and ``FOCAL_PLANE`` coordinate systems in the raws'
-    segment headers say.
+    Pixel positions are zero-based, integers at pixel centres, in the frame of cameraGeom: that of the
+    trimmed, assembled detector of the LSST Science Pipelines, and the only one of this package.  The
+    ``DETSEC`` cards of raws are in another frame, with the rows reversed, and are not used.  The focal plane
+    is cameraGeom's, too (millimetres): pixel ``(reference_x, reference_y)`` lies at ``(x_mm, y_mm)``, and the
+    detector is turned counter-clockwise by ``quarter_turns``.
     """
 
     model_config = pydantic.ConfigDict(frozen=True, extra="forbid")
@@ -59,13 +61,25 @@ class CameraDetector(pydantic.BaseModel):
     id: int
     name: str
     purpose: Purpose
-    vendor: Vendor
+    physical_type: str
     serial: str
     columns: int
     rows: int
     x_mm: float
     y_mm: float
+    reference_x: float
+    reference_y: float
     quarter_turns: int
+
+    @property
+    def vendor(self) -> Vendor:
+        """Who made it."""
+        return Vendor(self.physical_type.partition("_")[0])
+
+    @property
+    def amplifiers(self) -> tuple[AmplifierPlace, ...]:
+        """The amplifiers, in the order of the HDUs of a raw."""
+        return amplifier_places(self.physical_type)
 
     @property
     def raft(self) -> str:
@@ -108,9 +122,8 @@ class CameraDetector(pydantic.BaseModel):
         x_mm, y_mm
             Place on the focal plane, millimetres.
         """
-        rows, columns = shape if shape is not None else (self.rows, self.columns)
-        u = (x - (columns - 1) / 2) * PIXEL_MM
-        v = -(y - (rows - 1) / 2) * PIXEL_MM
+        origin_x, origin_y = self._reference(shape)
+        u, v = (x - origin_x) * PIXEL_MM, (y - origin_y) * PIXEL_MM
         cos, sin = _QUARTERS[self.quarter_turns]
         return self.x_mm + cos * u - sin * v, self.y_mm + sin * u + cos * v
 
@@ -122,11 +135,18 @@ class CameraDetector(pydantic.BaseModel):
         shape: tuple[int, int] | None = None,
     ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
         """Return the pixel positions of places on the focal plane: the inverse of `to_focal_plane`."""
-        rows, columns = shape if shape is not None else (self.rows, self.columns)
+        origin_x, origin_y = self._reference(shape)
         cos, sin = _QUARTERS[self.quarter_turns]
         dx, dy = x_mm - self.x_mm, y_mm - self.y_mm
         u, v = cos * dx + sin * dy, -sin * dx + cos * dy
-        return u / PIXEL_MM + (columns - 1) / 2, -v / PIXEL_MM + (rows - 1) / 2
+        return u / PIXEL_MM + origin_x, v / PIXEL_MM + origin_y
+
+    def _reference(self, shape: tuple[int, int] | None) -> tuple[float, float]:
+        """Return the pixel at ``(x_mm, y_mm)``, of the detector or of a crop around its centre."""
+        if shape is None:
+            return self.reference_x, self.reference_y
+        rows, columns = shape
+        return self.reference_x - (self.columns - columns) / 2, self.reference_y - (self.rows - rows) / 2
 
 
 _QUARTERS = ((1.0, 0.0), (0.0, 1.0), (-1.0, 0.0), (0.0, -1.0))
@@ -141,20 +161,20 @@ class Camera(Mapping[int, CameraDetector]):
         The instrument's name in the registry.
     detectors
         All detectors.
-    arcsec_per_mm
-        Plate scale, arcseconds per millimetre on the focal plane.
+    optics
+        How the focal plane is imaged on the sky.
     """
 
-    def __init__(self, name: str, detectors: tuple[CameraDetector, ...], arcsec_per_mm: float) -> None:
+    def __init__(self, name: str, detectors: tuple[CameraDetector, ...], optics: Optics) -> None:
         self.name = name
-        self.arcsec_per_mm = arcsec_per_mm
+        self.optics = optics
         self._by_id = {detector.id: detector for detector in detectors}
         self._by_name = {detector.name: detector for detector in detectors}
 
     @property
     def pixel_scale(self) -> float:
-        """Side of a pixel on the sky, arcseconds."""
-        return self.arcsec_per_mm * PIXEL_MM
+        """Side of a pixel on the sky, arcseconds, on the axis."""
+        return self.optics.arcsec_per_mm * PIXEL_MM
 
     @property
     def science(self) -> tuple[int, ...]:
@@ -201,11 +221,10 @@ def load_camera(instrument: str) -> Camera:
         If it is not of the LSSTCam family.
     """
     try:
-        table, arcsec_per_mm = _TABLES[instrument]
+        table = _TABLES[instrument]
     except KeyError:
         raise LookupError(
             f"No detector table for instrument {instrument!r}; there is one for {', '.join(_TABLES)}."
         ) from None
-    text = importlib.resources.files(__package__).joinpath("tables", f"{table}.csv").read_text()
-    rows = csv.DictReader(text.splitlines())
-    return Camera(instrument, tuple(CameraDetector.model_validate(row) for row in rows), arcsec_per_mm)
+    detectors = tuple(CameraDetector.model_validate(row) for row in read_table(table))
+    return Camera(instrument, detectors, optics_of(instrument))

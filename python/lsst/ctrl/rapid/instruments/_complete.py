@@ -7,18 +7,23 @@ __all__ = ("check_complete",)
 import os
 from pathlib import Path
 
+from ._camera import load_camera
 from ._geometry import check_segments
-from ._hdus import card_text, scan_hdus
+from ._hdus import scan_hdus
 from ._header import RefusedError
 
 
-def check_complete(path: str | os.PathLike[str]) -> str:
+def check_complete(path: str | os.PathLike[str], *, instrument: str, detector: int) -> str:
     """Check that a raw on a local file system is whole, without reading its pixels.
 
     Parameters
     ----------
     path
         The file, plain or gzip-compressed.
+    instrument
+        Name of the instrument in the registry.
+    detector
+        Number of the detector.
 
     Returns
     -------
@@ -28,8 +33,10 @@ def check_complete(path: str | os.PathLike[str]) -> str:
     Raises
     ------
     RefusedError
-        If the file is not FITS, ends before one of its data units does, has no image segment, or its segments
-        do not make a detector.
+        If the file is not FITS, ends before one of its data units does, or its segments are not those of the
+        detector.
+    LookupError
+        If there is no such instrument or detector.
     OSError
         If the file cannot be read.
 
@@ -38,12 +45,9 @@ def check_complete(path: str | os.PathLike[str]) -> str:
     This takes some 0.5 ms for a plain file.  One compressed with gzip must be decompressed to its end, which
     takes a few tenths of a second.
     """
-    name = Path(path).name
     hdus = scan_hdus(path)
-    # The two halves of a wavefront sensor are named SW0 and SW1.
-    half = (card_text(hdus[0].cards, "CCDSLOT") or "").startswith("SW")
     try:
-        check_segments(hdus, half=half, name=name)
+        check_segments(hdus, instrument, load_camera(instrument)[detector], name=Path(path).name)
     except ValueError as exc:
         raise RefusedError(str(exc)) from exc
     return f"{hdus[-1].next_start:x}-" + "".join(f"{hdu.checksum:08x}" for hdu in hdus)

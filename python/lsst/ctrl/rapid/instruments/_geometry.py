@@ -1,83 +1,53 @@
-"""Geometry of a raw's amplifiers, from the cards of its segments alone."""
+"""Geometry of a raw's segments: from the camera's tables, with overscans from the sizes of the HDUs."""
 
 from __future__ import annotations
 
-__all__ = ("check_segments", "read_geometry")
+__all__ = ("SCALE_CARD", "check_segments", "read_geometry")
 
-import dataclasses
+import logging
 import math
 import re
-from collections.abc import Mapping, Sequence
-from typing import NamedTuple
+from collections.abc import Sequence
 
 import numpy as np
 
 from lsst.images import Box
 from lsst.images.cameras import Amplifier, AmplifierCalibrations, AmplifierRawGeometry, ReadoutCorner
 
-from ._camera import Vendor
-from ._hdus import Hdu, card_text
+from ._amplifiers import AmplifierPlace, nominal_values
+from ._camera import CameraDetector
+from ._hdus import Hdu, card_real, card_text
 
-_SECTION = re.compile(r"\[\s*(-?\d+)\s*:\s*(-?\d+)\s*,\s*(-?\d+)\s*:\s*(-?\d+)\s*\]")
-_SEGMENT = re.compile(r"Segment(\d+)", re.IGNORECASE)
+_LOG = logging.getLogger(__name__)
 
-FULL_WELL = 175_000.0
-"""Saturation assumed for every amplifier, electrons; a round number of the right size."""
-
-_NOMINAL = {Vendor.E2V: (1.5, 5.4), Vendor.ITL: (1.7, 6.2)}
-"""Gain (electrons/ADU) and read noise (electrons) assumed for each vendor's detectors: round numbers of the
-right size, good for a first look.  A calibration supersedes them."""
+SCALE_CARD = "SIMSCALE"
+"""Card of a simulated raw's primary header: which part of each amplifier's columns and rows it has."""
 
 MAX_PIXELS = 1 << 26
-"""Most pixels of a segment that is believed: four times those of a whole detector."""
+"""Most pixels of a believable segment: four times those of a whole detector."""
+
+_SECTION = re.compile(r"\[\s*(\d+)\s*:\s*(\d+)\s*,\s*(\d+)\s*:\s*(\d+)\s*\]")
 
 type Geometry = tuple[Box, tuple[tuple[int, Amplifier], ...]]
-type _Layout = tuple[tuple[object, ...], ...]
+type _Key = tuple[object, ...]
 
-_GEOMETRY_CARDS = ("DATASEC", "DETSEC", "DETSIZE")
-_GEOMETRIES: dict[tuple[_Layout, Vendor, bool], Geometry] = {}
-_CHECKED: set[tuple[_Layout, bool]] = set()
+_GEOMETRIES: dict[_Key, Geometry] = {}
 _KEPT = 1000
-"""More than a camera has detectors."""
+"""Geometries that are kept: more than a camera has detectors."""
 
 
-class Section(NamedTuple):
-    """A section of an image as FITS cards write it: one-based, inclusive, reversed for a flipped axis."""
-
-    x1: int
-    x2: int
-    y1: int
-    y2: int
-
-    @property
-    def box(self) -> Box:
-        """The section as a zero-based box."""
-        x, y = sorted((self.x1, self.x2)), sorted((self.y1, self.y2))
-        return Box.factory[y[0] - 1 : y[1], x[0] - 1 : x[1]]
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
-class Segment:
-    """An image HDU that holds an amplifier, with its ``DATASEC`` and ``DETSEC``."""
-
-    hdu: Hdu
-    data: Section
-    detector: Section
-
-
-def read_geometry(hdus: Sequence[Hdu], vendor: Vendor, *, half: bool, name: str) -> Geometry:
+def read_geometry(hdus: Sequence[Hdu], instrument: str, detector: CameraDetector, *, name: str) -> Geometry:
     """Return the geometry of a raw.
 
     Parameters
     ----------
     hdus
-        The file's HDUs.  Segments are those whose ``EXTNAME`` is ``Segment`` and a number; others are
-        ignored.
-    vendor
-        Who made the detector, for the amplifiers' nominal calibrations.
-    half
-        Whether the detector is one half of a pair (a wavefront sensor), whose ``DETSIZE`` may be that of the
-        pair.
+        The file's HDUs.  The first after the primary one belong to the detector's amplifiers, in the order of
+        the table; others are ignored.
+    instrument
+        Name of the instrument in the registry.
+    detector
+        The detector.
     name
         The file, for messages.
 
@@ -91,182 +61,142 @@ def read_geometry(hdus: Sequence[Hdu], vendor: Vendor, *, half: bool, name: str)
     Raises
     ------
     ValueError
-        If a card is missing, cannot be understood or contradicts the pixels, or the segments do not tile a
-        detector.
+        If the file has fewer segments than the detector has amplifiers, or segments of another size.
 
     Notes
     -----
-    In a segment the columns before ``DATASEC`` are the prescan, those after it the serial overscan at the
-    rows of data, and the rows above it the parallel overscan at the columns of data.  A segment is stored in
-    the order in which it was read out, so the corner of readout is its lower left one.  ``DETSEC`` alone says
-    where an amplifier lies and how it is flipped; nothing is taken from constants, so detectors of any size
-    work.
+    Order, place and flips of the amplifiers are those of cameraGeom.  ``DETSEC`` is not used: raws of the
+    cameras have its rows reversed.  ``EXTNAME`` is not used either; one that names another amplifier causes
+    a warning.  In a segment the columns before the imaging area are the prescan, those after it the serial
+    overscan, and the rows above it the parallel overscan; the widths of both overscans follow from ``NAXIS``.
+    A segment is stored in the order in which it is read out, so its readout corner is its lower left one.
+
+    Raws of the simulator may have a part of each amplifier only: the card ``SIMSCALE`` says which.
     """
-    # A detector's segments lie where they lay in the last exposure: to find out takes longer than to look up.
-    key = (_layout(hdus), vendor, half)
+    key = (instrument, detector.id, hdus[0].cards.get(SCALE_CARD), *map(_layout, hdus[1:]))
     if (known := _GEOMETRIES.get(key)) is None:
-        known = _read_geometry(hdus, vendor, half=half, name=name)
+        known = _read_geometry(hdus, instrument, detector, name)
         if len(_GEOMETRIES) >= _KEPT:
             _GEOMETRIES.clear()
         _GEOMETRIES[key] = known
     return known
 
 
-def check_segments(hdus: Sequence[Hdu], *, half: bool, name: str) -> None:
-    """Check that the segments of a raw make a detector.
+def check_segments(hdus: Sequence[Hdu], instrument: str, detector: CameraDetector, *, name: str) -> None:
+    """Check that a raw has the segments of its detector.
 
     Parameters and errors are those of `read_geometry`.
     """
-    key = (_layout(hdus), half)
-    if key not in _CHECKED:
-        _find_segments(hdus, half=half, name=name)
-        if len(_CHECKED) >= _KEPT:
-            _CHECKED.clear()
-        _CHECKED.add(key)
+    read_geometry(hdus, instrument, detector, name=name)
 
 
-def _layout(hdus: Sequence[Hdu]) -> _Layout:
-    """Return all of the headers that the geometry is made of."""
-    return tuple(
-        (hdu.index, hdu.name, hdu.shape, *(hdu.cards.get(keyword) for keyword in _GEOMETRY_CARDS))
-        for hdu in hdus
-        if hdu.shape is not None
-    )
+def _layout(hdu: Hdu) -> _Key:
+    """Return what the geometry is made of."""
+    return hdu.name, hdu.shape, hdu.cards.get("DATASEC")
 
 
-def _read_geometry(hdus: Sequence[Hdu], vendor: Vendor, *, half: bool, name: str) -> Geometry:
-    bbox, segments = _find_segments(hdus, half=half, name=name)
-    origin = bbox.y.start, bbox.x.start
-    calibrations = _nominal_calibrations(vendor)
-    amplifiers = tuple(
-        (segment.hdu.index, _make_amplifier(segment, origin, calibrations, name)) for segment in segments
-    )
-    return Box.factory[: bbox.y.size, : bbox.x.size], amplifiers
-
-
-def _find_segments(hdus: Sequence[Hdu], *, half: bool, name: str) -> tuple[Box, list[Segment]]:
-    """Return the segments of a raw, and the box that they tile in the pixels of ``DETSEC``.
-
-    Parameters and errors are those of `read_geometry`.
-    """
-    segments = [_read_segment(hdu, name) for hdu in hdus if hdu.shape and _SEGMENT.fullmatch(hdu.name)]
-    if not segments:
-        raise ValueError(f"{name} has no image HDU named Segment and a number: not the raw of a detector.")
-    return _find_detector_box(segments, half=half, name=name), segments
-
-
-def _read_segment(hdu: Hdu, name: str) -> Segment:
-    assert hdu.shape is not None, "Segments are images."
-    rows, columns = hdu.shape
-    if min(rows, columns) < 1 or rows * columns > MAX_PIXELS:
-        raise ValueError(f"{name}, {hdu.label}: no amplifier has {columns} x {rows} pixels.")
-    data = _read_section(hdu.cards, "DATASEC", f"{name}, {hdu.label}")
-    detector = _read_section(hdu.cards, "DETSEC", f"{name}, {hdu.label}")
-    if data.x1 > data.x2 or data.y1 > data.y2 or not Box.factory[:rows, :columns].contains(data.box):
+def _read_geometry(hdus: Sequence[Hdu], instrument: str, detector: CameraDetector, name: str) -> Geometry:
+    scale = _read_scale(hdus[0], name)
+    places = [place.scaled(scale) for place in detector.amplifiers]
+    segments = hdus[1 : len(places) + 1]
+    images = sum(hdu.shape is not None for hdu in segments)
+    if images < len(places):
         raise ValueError(
-            f"{name}, {hdu.label}: DATASEC {_text(data)} is not within its {columns} x {rows} pixels."
+            f"{name} has {images} image HDUs where {detector.name} of {instrument} has {len(places)} "
+            "amplifiers: segments are missing, or it is not the raw of a detector."
         )
-    if data.box.shape != detector.box.shape:
-        raise ValueError(
-            f"{name}, {hdu.label}: DETSEC {_text(detector)} is not of the size of DATASEC {_text(data)}."
+    _warn_of_names(segments, places, detector, name)
+    nominal = nominal_values(instrument)
+    amplifiers = []
+    for hdu, place in zip(segments, places, strict=True):
+        values = nominal[detector.id, place.name]
+        calibrations = AmplifierCalibrations(
+            gain=values.gain,
+            read_noise=values.read_noise,
+            saturation=values.saturation,
+            suspect_level=math.nan,
+            linearity_coefficients=np.zeros(4),
+            linearity_type="None",
         )
-    return Segment(hdu, data, detector)
+        amplifiers.append((hdu.index, _make_amplifier(hdu, place, calibrations, detector, name)))
+    boxes = [amplifier.bbox for _, amplifier in amplifiers]
+    hull = Box.factory[: max(box.y.stop for box in boxes), : max(box.x.stop for box in boxes)]
+    return hull, tuple(amplifiers)
 
 
-def _read_section(cards: Mapping[str, str], keyword: str, where: str) -> Section:
-    text = card_text(cards, keyword)
-    if text is None:
-        raise ValueError(f"{where} has no {keyword} card, so its geometry is not known.")
-    match = _SECTION.fullmatch(text)
-    section = Section(*(int(number) for number in match.groups())) if match else None
-    if section is None or min(section) < 1:
-        raise ValueError(f"{where}: {keyword} is {text!r}; it must be like '[1:512,1:2000]'.")
-    return section
+def _read_scale(primary: Hdu, name: str) -> float:
+    scale = card_real(primary.cards, SCALE_CARD, 1.0)
+    if scale is None or not 0.0 < scale <= 1.0:
+        told = primary.cards[SCALE_CARD].partition("/")[0].strip()
+        raise ValueError(f"{name}: {SCALE_CARD} is {told}; it must be a number above 0 and not above 1.")
+    return scale
 
 
-def _find_detector_box(segments: Sequence[Segment], *, half: bool, name: str) -> Box:
-    """Return the box that the segments tile, in the pixels of ``DETSEC``."""
-    boxes = [segment.detector.box for segment in segments]
-    hull = Box.factory[
-        min(box.y.start for box in boxes) : max(box.y.stop for box in boxes),
-        min(box.x.start for box in boxes) : max(box.x.stop for box in boxes),
-    ]
-    if sum(box.area for box in boxes) != hull.area or not _are_disjoint(boxes):
-        raise ValueError(f"{name}: the DETSEC cards of its {len(boxes)} segments overlap or leave gaps.")
-    for segment in segments:
-        if "DETSIZE" not in segment.hdu.cards:
-            continue
-        whole = _read_section(segment.hdu.cards, "DETSIZE", f"{name}, {segment.hdu.label}").box
-        if not (whole.contains(hull) if half else whole == hull):
-            raise ValueError(
-                f"{name}, {segment.hdu.label}: DETSIZE is {whole.x.size} x {whole.y.size} pixels, but "
-                f"the file's {len(boxes)} segments make {hull.x.size} x {hull.y.size}; segments are missing."
-            )
-    return hull
-
-
-def _are_disjoint(boxes: Sequence[Box]) -> bool:
-    return not any(
-        one.x.start < two.x.stop
-        and two.x.start < one.x.stop
-        and one.y.start < two.y.stop
-        and two.y.start < one.y.stop
-        for at, one in enumerate(boxes)
-        for two in boxes[:at]
-    )
+def _warn_of_names(
+    segments: Sequence[Hdu], places: Sequence[AmplifierPlace], detector: CameraDetector, name: str
+) -> None:
+    for hdu, place in zip(segments, places, strict=True):
+        expected = f"Segment{place.name[1:]}"
+        if hdu.name and hdu.name.lower() != expected.lower():
+            _LOG.warning(
+                "%s, %s: amplifier %s of %s is expected here as %s; the order of the HDUs decides.",
+                name, hdu.label, place.name, detector.name, expected,
+            )  # fmt: skip
+            return
 
 
 def _make_amplifier(
-    segment: Segment, origin: tuple[int, int], calibrations: AmplifierCalibrations, name: str
+    hdu: Hdu,
+    place: AmplifierPlace,
+    calibrations: AmplifierCalibrations,
+    detector: CameraDetector,
+    name: str,
 ) -> Amplifier:
-    hdu, data = segment.hdu, segment.data.box
     assert hdu.shape is not None, "Segments are images."
     rows, columns = hdu.shape
-    if data.x.stop == columns or data.y.stop == rows:
+    if rows * columns > MAX_PIXELS:
+        raise ValueError(f"{name}, {hdu.label}: no amplifier has {columns} x {rows} pixels.")
+    _check_data_section(hdu, place, detector, name)
+    data = Box.factory[: place.rows, place.prescan : place.prescan + place.columns]
+    if data.x.stop >= columns or data.y.stop >= rows:
         raise ValueError(
-            f"{name}, {hdu.label}: DATASEC {_text(segment.data)} of its {columns} x {rows} pixels leaves no "
-            "overscan."
+            f"{name}, {hdu.label} has {columns} x {rows} pixels; amplifier {place.name} of {detector.name} "
+            f"has {place.prescan} prescan and {place.columns} data columns, {place.rows} data rows, and "
+            "overscan beyond both."
         )
-    placed = segment.detector.box
-    bbox = Box.factory[
-        placed.y.start - origin[0] : placed.y.stop - origin[0],
-        placed.x.start - origin[1] : placed.x.stop - origin[1],
-    ]
-    flip_x, flip_y = segment.detector.x1 > segment.detector.x2, segment.detector.y1 > segment.detector.y2
+    x, y = place.column * place.columns, place.row * place.rows
     geometry = AmplifierRawGeometry(
         bbox=Box.factory[:rows, :columns],
         data_bbox=data,
-        flip_x=flip_x,
-        flip_y=flip_y,
-        x_offset=bbox.x.start,
-        y_offset=bbox.y.start,
-        serial_overscan_bbox=Box.factory[data.y.start : data.y.stop, data.x.stop : columns],
+        flip_x=place.flip_x,
+        flip_y=place.flip_y,
+        x_offset=place.column * columns,
+        y_offset=place.row * rows,
+        serial_overscan_bbox=Box.factory[: data.y.stop, data.x.stop : columns],
         parallel_overscan_bbox=Box.factory[data.y.stop : rows, data.x.start : data.x.stop],
-        prescan_bbox=Box.factory[data.y.start : data.y.stop, : data.x.start] if data.x.start else None,
+        prescan_bbox=Box.factory[: data.y.stop, : data.x.start] if data.x.start else None,
         readout_corner=ReadoutCorner.LL,
     )
-    match = _SEGMENT.fullmatch(hdu.name)
-    assert match is not None, "Segments are found by their names."
     return Amplifier(
-        name=f"C{match[1]}",
-        bbox=bbox,
-        readout_corner=ReadoutCorner.LL.apply_flips(y=flip_y, x=flip_x),
+        name=place.name,
+        bbox=Box.factory[y : y + place.rows, x : x + place.columns],
+        readout_corner=ReadoutCorner.LL.apply_flips(y=place.flip_y, x=place.flip_x),
         unassembled_raw_geometry=geometry,
         nominal_calibrations=calibrations,
     )
 
 
-def _nominal_calibrations(vendor: Vendor) -> AmplifierCalibrations:
-    gain, read_noise = _NOMINAL[vendor]
-    return AmplifierCalibrations(
-        gain=gain,
-        read_noise=read_noise,
-        saturation=FULL_WELL / gain,
-        suspect_level=math.nan,
-        linearity_coefficients=np.zeros(4),
-        linearity_type="None",
-    )
-
-
-def _text(section: Section) -> str:
-    return f"[{section.x1}:{section.x2},{section.y1}:{section.y2}]"
+def _check_data_section(hdu: Hdu, place: AmplifierPlace, detector: CameraDetector, name: str) -> None:
+    """Check that the imaging area, where the file gives its size, is the amplifier's."""
+    if "DATASEC" not in hdu.cards:
+        return
+    text = card_text(hdu.cards, "DATASEC") or ""
+    match = _SECTION.fullmatch(text)
+    if match is None:
+        raise ValueError(f"{name}, {hdu.label}: DATASEC is {text!r}; it must be like '[1:512,1:2000]'.")
+    x1, x2, y1, y2 = map(int, match.groups())
+    if (abs(x2 - x1) + 1, abs(y2 - y1) + 1) != (place.columns, place.rows):
+        raise ValueError(
+            f"{name}, {hdu.label}: DATASEC {text} is not of the {place.columns} x {place.rows} pixels of "
+            f"amplifier {place.name} of {detector.name}."
+        )

@@ -23,8 +23,9 @@ class RawSegment:
     Attributes
     ----------
     amplifier
-        Geometry, shared by raws and not to be modified: ``bbox`` is the place in the assembled detector;
-        ``unassembled_raw_geometry`` has the sections of ``array`` and how it is flipped.
+        Geometry, shared by raws and not to be modified: ``bbox`` is the place in the assembled detector, in
+        the frame of cameraGeom; ``unassembled_raw_geometry`` has the sections of ``array`` and how it is
+        flipped.
     array
         Pixels, ADU, indexed by row and column; its first pixel is row 0, column 0 of
         ``unassembled_raw_geometry.bbox``.

@@ -12,7 +12,7 @@ from typing import Any
 import fitsio
 import numpy as np
 
-from ._camera import Purpose, load_camera
+from ._camera import load_camera
 from ._geometry import read_geometry
 from ._hdus import Hdu, scan_hdus
 from ._header import open_fits, read_primary_header
@@ -44,8 +44,8 @@ def read_raw(path: str | os.PathLike[str], *, instrument: str, detector: int) ->
     RefusedError
         If the file is not FITS or is cut short; a `ValueError`.
     ValueError
-        If the geometry in its headers is missing or wrong, its pixels are not whole numbers, or the
-        instrument has no such detector.
+        If its segments are not those of the detector, its pixels are not whole numbers, or the instrument has
+        no such detector.
     OSError
         If the file cannot be read.
     """
@@ -55,7 +55,7 @@ def read_raw(path: str | os.PathLike[str], *, instrument: str, detector: int) ->
     except LookupError:
         raise ValueError(f"{name}: there is no detector {detector} of instrument {instrument!r}.") from None
     hdus = scan_hdus(path)
-    bbox, amplifiers = read_geometry(hdus, known.vendor, half=known.purpose is Purpose.WAVEFRONT, name=name)
+    bbox, amplifiers = read_geometry(hdus, instrument, known, name=name)
     pixels = _read_pixels(path, [hdus[index] for index, _ in amplifiers], name)
     segments = tuple(
         RawSegment(amplifier, array) for (_, amplifier), array in zip(amplifiers, pixels, strict=True)

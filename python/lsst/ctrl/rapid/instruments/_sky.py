@@ -1,51 +1,14 @@
-"""Where the focal plane looks: from millimetres to the sky, by pointing and rotation alone."""
+"""Directions of places on the focal plane, from pointing and rotation alone."""
 
 from __future__ import annotations
 
 __all__ = ("focal_plane_to_sky",)
 
-import dataclasses
 import math
 
 import numpy as np
-import numpy.typing as npt
 
-type Floats = npt.NDArray[np.float64]
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
-class _Optics:
-    """How the focal plane of an instrument is imaged.
-
-    Attributes
-    ----------
-    arcsec_per_mm
-        Scale on the axis.
-    cubic, quintic
-        Distortion: a place ``r`` mm from the axis is seen where an instrument without it would have one at
-        ``r + cubic r^3 + quintic r^5``; mm^-2 and mm^-4.
-    mirrored
-        Whether x of the focal plane runs to the east where y runs to the north.
-    """
-
-    arcsec_per_mm: float
-    cubic: float = 0.0
-    quintic: float = 0.0
-    mirrored: bool = False
-
-
-_MAIN = _Optics(20.0)
-_COMMISSIONING = _Optics(20.018130891688713, cubic=9.27930280e-08, quintic=2.41770368e-13)
-
-# The numbers of the camera definitions of lsst/obs_lsst (cameraTransforms.yaml), from which the full stack
-# makes the regions of visits; the table of detectors has the round plate scale.
-_OPTICS = {
-    "LSSTCam": _MAIN,
-    "LSSTCamSim": _MAIN,
-    "LSSTComCam": _COMMISSIONING,
-    "LSSTComCamSim": _COMMISSIONING,
-    "LATISS": _Optics(9.5695, mirrored=True),
-}
+from ._optics import Floats, optics_of
 
 
 def focal_plane_to_sky(
@@ -80,16 +43,7 @@ def focal_plane_to_sky(
     boresight, with x of the focal plane to the west where y is to the north (LATISS: to the east).  Nothing
     is measured on the image, so it is as good as the telescope's pointing.
     """
-    try:
-        optics = _OPTICS[instrument]
-    except KeyError:
-        raise LookupError(f"Nothing is known of the optics of instrument {instrument!r}.") from None
-    square = x_mm**2 + y_mm**2
-    factor = math.radians(optics.arcsec_per_mm / 3600.0) * (
-        1.0 + square * (optics.cubic + square * optics.quintic)
-    )
-    west = -x_mm * factor if optics.mirrored else x_mm * factor
-    north = y_mm * factor
+    west, north = optics_of(instrument).to_field_angle(x_mm, y_mm)
     cos, sin = math.cos(math.radians(rotation)), math.sin(math.radians(rotation))
     xi, eta = north * sin - west * cos, north * cos + west * sin
     a, d = math.radians(ra), math.radians(dec)

@@ -15,8 +15,9 @@ from lsst.daf.butler import DimensionRecord, DimensionUniverse
 from lsst.sphgeom import ConvexPolygon, UnitVector3d
 
 from ._camera import load_camera
+from ._optics import Floats
 from ._records import make_record
-from ._sky import Floats, focal_plane_to_sky
+from ._sky import focal_plane_to_sky
 
 ONE_TO_ONE, BY_SEQ_START_END = 0, 2
 

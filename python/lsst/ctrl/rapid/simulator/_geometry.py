@@ -10,16 +10,13 @@ import functools
 import numpy as np
 import numpy.typing as npt
 
-from lsst.ctrl.rapid.instruments import CameraDetector, Purpose, Vendor
+from lsst.ctrl.rapid.instruments import CameraDetector
 
 FOCAL_PLANE_RADIUS_MM = 350.0
 """About where the farthest detectors of LSSTCam end."""
 
-AMPLIFIERS_IN_A_ROW = 8
 RAW_COLUMNS = 576
 RAW_ROWS = 2048
-PRESCAN = {Vendor.E2V: 10, Vendor.ITL: 3}
-"""Columns that are read before the first pixel of an amplifier."""
 
 _MIN_OVERSCAN = 24
 
@@ -35,7 +32,7 @@ class Segment:
     channel
         Number of the HDU, from 1.
     column, row
-        Zero-based place of its lower left pixel in the assembled detector.
+        Zero-based place of its lower left pixel in the assembled detector, in the frame of cameraGeom.
     flip_x, flip_y
         Whether it is read against the columns, and the rows, of the assembled detector.
     """
@@ -59,6 +56,10 @@ class Layout:
 
     Attributes
     ----------
+    scale
+        Part of each amplifier's rows and columns that is there, 0 to 1.
+    shape
+        Rows and columns of the trimmed, assembled detector.
     data_rows, data_columns
         Size of one amplifier's imaging area, pixels.
     prescan, overscan_columns, overscan_rows
@@ -67,6 +68,8 @@ class Layout:
         The amplifiers.
     """
 
+    scale: float
+    shape: tuple[int, int]
     data_rows: int
     data_columns: int
     prescan: int
@@ -81,12 +84,6 @@ class Layout:
             self.data_rows + self.overscan_rows,
             self.prescan + self.data_columns + self.overscan_columns,
         )
-
-    @property
-    def shape(self) -> tuple[int, int]:
-        """Rows and columns of the trimmed, assembled detector."""
-        bands = len(self.segments) // AMPLIFIERS_IN_A_ROW
-        return self.data_rows * bands, self.data_columns * AMPLIFIERS_IN_A_ROW
 
     @property
     def data(self) -> tuple[slice, slice]:
@@ -117,9 +114,7 @@ class Layout:
 def layout_of(detector: CameraDetector, scale: float) -> Layout:
     """Return the layout of a detector whose amplifiers are cropped.
 
-    At scale 1 it is that of the real raws: an E2V amplifier has 2002 x 512 pixels and is read against the
-    columns in its lower half alone, an ITL one has 2000 x 509 and is always read against the columns; the
-    upper half of both is read against the rows.  A wavefront half has the upper eight amplifiers only.
+    Order, places and flips of the amplifiers are cameraGeom's, and at scale 1 so are all sizes.
 
     Parameters
     ----------
@@ -129,27 +124,26 @@ def layout_of(detector: CameraDetector, scale: float) -> Layout:
         Part of each amplifier's rows and columns that is kept, 0 to 1.  Prescan stays as it is; overscan
         shrinks to 24 pixels at least.
     """
-    bands = 1 if detector.purpose is Purpose.WAVEFRONT else 2
-    full_columns, full_rows = detector.columns // AMPLIFIERS_IN_A_ROW, detector.rows // bands
-    columns, rows = round(full_columns * scale), round(full_rows * scale)
-    prescan = PRESCAN[detector.vendor]
-    segments = []
-    if bands == 2:
-        segments = [
-            Segment(f"Segment1{i}", i + 1, i * columns, 0, flip_x=True, flip_y=False)
-            for i in range(AMPLIFIERS_IN_A_ROW)
-        ]
-    for i in reversed(range(AMPLIFIERS_IN_A_ROW)):
-        channel = len(segments) + 1
-        flip_x = detector.vendor is Vendor.ITL
-        segments.append(
-            Segment(f"Segment0{i}", channel, i * columns, (bands - 1) * rows, flip_x, flip_y=True)
-        )
+    full = detector.amplifiers[0]
+    places = [place.scaled(scale) for place in detector.amplifiers]
+    columns, rows, prescan = places[0].columns, places[0].rows, places[0].prescan
     return Layout(
+        scale=scale,
+        shape=(rows * (1 + max(p.row for p in places)), columns * (1 + max(p.column for p in places))),
         data_rows=rows,
         data_columns=columns,
         prescan=prescan,
-        overscan_columns=max(_MIN_OVERSCAN, round((RAW_COLUMNS - prescan - full_columns) * scale)),
-        overscan_rows=max(_MIN_OVERSCAN, round((RAW_ROWS - full_rows) * scale)),
-        segments=tuple(segments),
+        overscan_columns=max(_MIN_OVERSCAN, round((RAW_COLUMNS - prescan - full.columns) * scale)),
+        overscan_rows=max(_MIN_OVERSCAN, round((RAW_ROWS - full.rows) * scale)),
+        segments=tuple(
+            Segment(
+                name=f"Segment{place.name[1:]}",
+                channel=channel,
+                column=place.column * columns,
+                row=place.row * rows,
+                flip_x=place.flip_x,
+                flip_y=place.flip_y,
+            )
+            for channel, place in enumerate(places, start=1)
+        ),
     )

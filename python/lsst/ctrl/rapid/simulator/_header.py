@@ -10,7 +10,7 @@ import hashlib
 import astropy.io.fits
 from astropy.time import Time
 
-from lsst.ctrl.rapid.instruments import CameraDetector, HeaderValue, Purpose, Vendor
+from lsst.ctrl.rapid.instruments import SCALE_CARD, CameraDetector, HeaderValue, Purpose, Vendor
 
 from ._geometry import Layout, Segment
 from ._pointing import LATITUDE, LONGITUDE, Pointing, pointing_at
@@ -153,7 +153,8 @@ def _fixed_detector_cards(detector: CameraDetector, layout: Layout) -> Cards:
         model = "CCD250"
     else:
         model = "4400" if detector.purpose is Purpose.WAVEFRONT else "3800C"
-    return {
+    cards: Cards = {} if layout.scale == 1.0 else {SCALE_CARD: layout.scale}
+    return cards | {
         "DETSIZE": f"[1:{columns},1:{rows}]",
         "CCD_MANU": detector.vendor.value,
         "CCD_TYPE": model,
@@ -190,10 +191,11 @@ def card_text(cards: Cards) -> str:
 
 
 def segment_cards(layout: Layout, segment: Segment) -> Cards:
-    """Return the cards that say where an HDU's pixels lie.
+    """Return the cards that say where an HDU's pixels lie, as the cameras write them.
 
-    ``DTV`` and ``DTM`` are the vector and matrix that take a pixel of the HDU to its place in the detector
-    (place = DTM pixel + DTV, one-based), for the axes that are not flipped and those that are.
+    Their frame has the rows of cameraGeom's reversed, so ``DETSEC`` is not where `Segment` says.  ``DTV`` and
+    ``DTM`` are the vector and matrix that take a pixel of the HDU to its place in that frame (place = DTM
+    pixel + DTV, one-based), for the axes that are not flipped and those that are.
 
     Parameters
     ----------
@@ -204,9 +206,10 @@ def segment_cards(layout: Layout, segment: Segment) -> Cards:
     """
     rows, columns = layout.shape
     x0, x1 = segment.column + 1, segment.column + layout.data_columns
-    y0, y1 = segment.row + 1, segment.row + layout.data_rows
+    y0, y1 = rows - segment.row - layout.data_rows + 1, rows - segment.row
+    reversed_y = not segment.flip_y
     x = f"{x1}:{x0}" if segment.flip_x else f"{x0}:{x1}"
-    y = f"{y1}:{y0}" if segment.flip_y else f"{y0}:{y1}"
+    y = f"{y1}:{y0}" if reversed_y else f"{y0}:{y1}"
     first = layout.prescan + 1
     return {
         "CHANNEL": segment.channel,
@@ -216,9 +219,9 @@ def segment_cards(layout: Layout, segment: Segment) -> Cards:
         "DETSEC": f"[{x},{y}]",
         "DETSIZE": f"[1:{columns},1:{rows}]",
         "DTV1": x1 + first if segment.flip_x else x0 - first,
-        "DTV2": y1 + 1 if segment.flip_y else y0 - 1,
+        "DTV2": y1 + 1 if reversed_y else y0 - 1,
         "DTM1_1": -1.0 if segment.flip_x else 1.0,
-        "DTM2_2": -1.0 if segment.flip_y else 1.0,
+        "DTM2_2": -1.0 if reversed_y else 1.0,
         "DTM1_2": 0.0,
         "DTM2_1": 0.0,
     }

@@ -30,7 +30,7 @@ class DetectorTruth:
     detector
         Number of the detector.
     x, y
-        Stars' positions, zero-based pixels of the assembled detector in the frame of ``DETSEC``.
+        Stars' positions, zero-based pixels of the assembled detector in the frame of cameraGeom.
     flux
         Electrons that an aperture around each star finds in all, after division by the flat of mean 1.
     magnitude

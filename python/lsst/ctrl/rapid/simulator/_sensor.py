@@ -72,7 +72,7 @@ class Sensor:
 class DemoCalibrations:
     """What perfect calibrations of a simulated detector are: its truth without noise.
 
-    The images are of the trimmed, assembled detector, in the frame of ``DETSEC``, float32.
+    The images are of the trimmed, assembled detector, in the frame of cameraGeom, float32.
 
     Attributes
     ----------
@@ -174,13 +174,14 @@ def _make_sensor(instrument: str, detector: CameraDetector, scale: float, seed: 
     count = len(layout.segments)
     pixels = layout.shape[0] * layout.shape[1]
     hot = random.choice(pixels, max(3, round(pixels * _HOT_PIXELS)), replace=False)
+    row, column = np.divmod(hot, layout.shape[1])
     return Sensor(
         layout=layout,
         gain=_float32(_GAIN[detector.vendor] * random.normal(1.0, 0.03, count)),
         read_noise=_float32(random.uniform(*_READ_NOISE[detector.vendor], count)),
         full_well=_float32(_FULL_WELL * random.normal(1.0, 0.02, count)),
         dark=_float32(random.uniform(0.04, 0.12, count)),
-        hot_pixels=hot,
+        hot_pixels=(layout.shape[0] - 1 - row) * layout.shape[1] + column,
         hot_rates=_float32(random.uniform(5.0, 200.0, hot.size)),
         bias=_bias(random, layout),
         response=_response(random, layout, detector),
@@ -209,21 +210,22 @@ def _bias(random: np.random.Generator, layout: Layout) -> FloatArray:
 
 
 def _response(random: np.random.Generator, layout: Layout, detector: CameraDetector) -> FloatArray:
+    """Draw the response, as `Sensor` has it; the rows are drawn from the highest to the lowest."""
     rows, columns = layout.shape
     response = 1.0 + np.float32(0.006) * random.standard_normal((rows, columns), np.float32)
     for segment, factor in zip(layout.segments, random.normal(1.0, 0.02, len(layout.segments)), strict=True):
-        layout.on_detector(segment, response)[...] *= np.float32(factor)
+        layout.on_detector(segment, response[::-1])[...] *= np.float32(factor)
     across, along = np.linspace(-1.0, 1.0, columns), np.linspace(-1.0, 1.0, rows)
     tilt = random.uniform(-0.01, 0.01, 2)
     bowl = random.uniform(0.005, 0.02)
     # Vignetting changes by less than the bowl does within a detector, so a plane through it is enough there.
     centre, slope_x, slope_y = _vignetting(detector, layout.shape)
     response *= _float32(centre + (slope_x + tilt[0]) * across - bowl * across**2)[None, :]
-    response *= _float32(1.0 + (slope_y + tilt[1]) * along - bowl * along**2)[:, None]
+    response *= _float32(1.0 + (tilt[1] - slope_y) * along - bowl * along**2)[:, None]
     dead = random.choice(rows * columns, max(2, round(rows * columns * _DEAD_PIXELS)), replace=False)
     response.ravel()[dead] = 0.2
     response[: rows // 4, random.integers(columns)] *= 0.3
-    return response
+    return np.ascontiguousarray(response[::-1])
 
 
 def _vignetting(detector: CameraDetector, shape: tuple[int, int]) -> tuple[float, float, float]:

@@ -100,7 +100,7 @@ class Stars:
     Attributes
     ----------
     x, y
-        Positions, zero-based pixels of the assembled detector in the frame of ``DETSEC``.
+        Positions, zero-based pixels of the assembled detector in the frame of cameraGeom.
     rate
         Brightness on the axis of the telescope, e-/s.
     """
@@ -131,12 +131,12 @@ def psf_at(detector: CameraDetector, instrument: str, exposure: int, seed: int) 
     random = generator(Use.SEEING, seed, instrument, exposure)
     seeing, ellipticity, direction = random.uniform((0.62, 0.01, 0.0), (1.12, 0.04, np.pi))
     radius = np.hypot(detector.x_mm, detector.y_mm) / FOCAL_PLANE_RADIUS_MM
-    # The rows of a detector run against y of its focal-plane frame, and a quarter turn changes both signs.
+    # A quarter turn changes both signs.
     turn = -1.0 if detector.quarter_turns % 2 else 1.0
     return Psf(
         fwhm=float(seeing * (1.0 + 0.06 * radius**2) / load_camera(instrument).pixel_scale),
         e1=float(turn * ellipticity * np.cos(2 * direction)),
-        e2=float(-turn * ellipticity * np.sin(2 * direction)),
+        e2=float(turn * ellipticity * np.sin(2 * direction)),
     )
 
 

@@ -29,7 +29,7 @@ def write_truth(folder: Path, exposure: ExposurePlan, truths: Sequence[DetectorT
     """Write the stars (ECSV) and what else is to be known of an exposure (JSON).
 
     ``{OBSID}.ecsv`` has a row for each star: ``detector``; ``x`` and ``y``, zero-based pixels of the
-    assembled detector in the frame of ``DETSEC``; ``flux_e``, electrons after division by the flat of mean 1;
+    assembled detector in the frame of cameraGeom; ``flux_e``, electrons after division by the flat of mean 1;
     ``mag``, AB; ``saturated``.  ``{OBSID}.json`` has for each detector the FWHM of the stars (arcsec, see
     `Psf`), their ellipticity, the sky (electrons for each pixel, after that division), and the gain (e-/ADU)
     and read noise (e- rms) of each amplifier.
