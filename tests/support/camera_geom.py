@@ -2,7 +2,7 @@
 
 In LSSTCam and its kin ``C10`` to ``C17`` are the upper row of a detector from left to right and ``C00`` to
 ``C07`` the lower one.  Assembly reverses rows and columns of the upper row; of the lower row it reverses the
-columns of ITL detectors alone.  A half of a wavefront sensor has ``C10`` to ``C17`` alone, from right to left.
+columns of ITL detectors alone.  Half a wavefront sensor has only ``C10`` to ``C17``, from right to left.
 """
 
 from __future__ import annotations

@@ -12,6 +12,7 @@ from typing import Any, ClassVar
 import astropy.units as u
 import numpy as np
 
+from lsst.ctrl.rapid._frame import FRAME_KEY, PIXEL_FRAME
 from lsst.ctrl.rapid.instruments import RawImage, RawSegment
 from lsst.images import Image, Mask, MaskedImage
 from lsst.pex.config import ChoiceField, Field
@@ -263,6 +264,7 @@ def _metadata(observation: Observation, dark_time: float, readouts: Sequence[Rea
         "exposure_time": observation.exposure_time,
         "dark_time_subtracted": dark_time,
         "mean_gain": float(np.mean([readout.values.gain for readout in readouts])) if readouts else None,
+        FRAME_KEY: PIXEL_FRAME,
         "mean_read_noise": float(np.mean([readout.read_noise for readout in readouts])) if readouts else None,
     }
     return {key: value for key, value in facts.items() if value is not None}

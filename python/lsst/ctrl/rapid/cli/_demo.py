@@ -11,7 +11,6 @@ from pathlib import Path
 
 import astropy.time
 import astropy.units as u
-import numpy as np
 
 from lsst.daf.butler import (
     Butler,
@@ -24,6 +23,7 @@ from lsst.daf.butler import (
 )
 from lsst.images import Image
 
+from .._frame import FRAME_KEY, PIXEL_FRAME
 from ..datastore import open_datastore
 from ..ingest import make_repository
 from ..instruments import filter_band, physical_filter
@@ -36,6 +36,7 @@ _VALID = Timespan(
     astropy.time.Time("2015-01-01T00:00:00", scale="tai"),
     astropy.time.Time("2100-01-01T00:00:00", scale="tai"),
 )
+_METADATA: dict[str, int | float | str | bool | None] = {FRAME_KEY: PIXEL_FRAME}
 _PROGRESS_SECONDS = 2.0
 _BATCH = 40
 
@@ -181,9 +182,9 @@ class _Writer:
             self._config.instrument, detector, scale=self._config.scale, seed=self._config.seed
         )
         return {
-            "bias": Image(truth.bias.astype(np.float32, copy=False), unit=u.adu),
-            "dark": Image(truth.dark.astype(np.float32, copy=False), unit=u.adu / u.s),
-            "flat": Image(truth.flat.astype(np.float32, copy=False)),
+            "bias": Image(truth.bias, unit=u.adu, metadata=_METADATA),
+            "dark": Image(truth.dark, unit=u.adu / u.s, metadata=_METADATA),
+            "flat": Image(truth.flat, metadata=_METADATA),
             "amplifier_gain": {
                 name: {"gain": float(gain), "read_noise": float(truth.read_noise_e[name])}
                 for name, gain in truth.gains.items()

@@ -13,6 +13,7 @@ from lsst.daf.butler.registry import ConflictingDefinitionError, MissingCollecti
 from lsst.pipe.base.pipeline_graph import PipelineGraph
 from lsst.utils.packages import Packages
 
+from .._frame import RUN_DOC
 from ..model import InputError
 from ..plan import (
     CompiledPipeline,
@@ -76,7 +77,7 @@ class OutputRuns:
             self._check_complete(item)
             self._ready.add(item.run)
             return
-        register_run(self._butler, item.run)
+        register_run(self._butler, item.run, RUN_DOC)
         # Without default collections: through a chain, versions would be compared with those of another RUN.
         writer = self._butler.clone(run=item.run, collections=None)
         graph = self._pipelines[item.pipeline].graph

@@ -54,7 +54,7 @@ def notice_lost_servers() -> None:
         sqlalchemy.event.listen(sqlalchemy.Engine, "do_connect", _be_attentive)
 
 
-def register_run(butler: Butler, run: str) -> None:
+def register_run(butler: Butler, run: str, doc: str | None = None) -> None:
     """Make a RUN, if there is none of that name.
 
     Parameters
@@ -63,6 +63,8 @@ def register_run(butler: Butler, run: str) -> None:
         A writing butler.
     run
         The name.
+    doc
+        Documentation of the collection; one that is there already keeps its own.
 
     Notes
     -----
@@ -70,7 +72,7 @@ def register_run(butler: Butler, run: str) -> None:
     a RUN that nothing can ever be registered in, and that says so of each dataset.
     """
     with butler.transaction():
-        butler.collections.register(run, CollectionType.RUN)
+        butler.collections.register(run, CollectionType.RUN, doc)
 
 
 def _be_attentive(dialect: Any, record: object, words: list[Any], options: dict[str, Any]) -> None:  # noqa: ARG001 -- SQLAlchemy's signature

@@ -11,15 +11,17 @@ from pathlib import Path
 
 from lsst.pipe.base.pipeline_graph import PipelineGraph
 
+from .._frame import PIXEL_FRAME
+
 
 def payload_hash(graph: PipelineGraph) -> str:
-    """Return a short hash of a pipeline, its configs, its payloads' versions and their code.
+    """Return a short hash of a pipeline, its configs, its payloads' versions and code, and the pixel frame.
 
     A change of any of them gives another RUN, so that one RUN never mixes two of them.  Versions of other
     packages do not count: a RUN may be continued after the environment was updated.  The code of a payload is
     that of the Python files in the folder of its module.
     """
-    digest = hashlib.sha256()
+    digest = hashlib.sha256(PIXEL_FRAME.encode())
     for label, node in sorted(graph.tasks.items()):
         config = node.config.saveToString(skipImports=True)  # type: ignore[no-untyped-call]  # upstream is untyped
         name = node.task_class_name

@@ -34,6 +34,7 @@ from ..plan import (
 )
 from ._detectors import pattern_detectors
 from ._ended_before import EndedBefore
+from ._frames import check_calibration_frames, check_run_frames
 from ._inputs import CalibrationTable
 from ._leftovers import remove_leftovers
 from ._named import check_named
@@ -179,6 +180,8 @@ def compile_run(settings: RunSettings) -> CompiledRun:
     records = RecordStore.from_butler(butler, instruments)
     calibrations = CalibrationTable([pipeline for _, pipeline in choices], inputs)
     calibrations.refresh(butler)
+    check_run_frames(butler, settings.output, {pipeline.hash for _, pipeline in choices})
+    check_calibration_frames(butler, settings.repository, calibrations.refs())
     beside = settings.pipeline.with_name(f"{settings.pipeline.stem}.rapid.yaml")
     if not beside.exists():
         _LOG.info("There is no %s: the pipeline takes every exposure, and nothing is published.", beside)

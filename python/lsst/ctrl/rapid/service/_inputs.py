@@ -8,7 +8,7 @@ from collections.abc import Container, Iterable, Mapping
 from typing import Any
 from uuid import UUID
 
-from lsst.daf.butler import Butler, DataCoordinate
+from lsst.daf.butler import Butler, DataCoordinate, DatasetRef
 
 from ..model import Shard
 from ..plan import (
@@ -46,6 +46,10 @@ class CalibrationTable:
         self._calibrations.refresh(butler)
         exported = butler._datastore.export_records(self._calibrations.refs())  # noqa: SLF001 -- as upstream's builder
         self._records = split_records(records_to_message(exported))
+
+    def refs(self) -> Iterable[DatasetRef]:
+        """Return all calibrations."""
+        return self._calibrations.refs()
 
     def find(
         self, step: Step, data_ids: Iterable[DataCoordinate]
