@@ -126,6 +126,28 @@ def test_the_plot_says_what_it_shows(make_image, make_handles, observation, tmp_
     assert (tmp_path / "plane.png").stat().st_size > 10_000
 
 
+@pytest.mark.parametrize(
+    ("instrument", "rotation", "north", "east"),
+    [
+        ("LSSTCam", 0.0, (0, 1), (-1, 0)),
+        ("LSSTCam", 90.0, (1, 0), (0, 1)),
+        ("LATISS", 0.0, (0, 1), (1, 0)),
+    ],
+)
+def test_the_plots_show_north_and_east(make_image, make_handles, instrument, rotation, north, east):
+    """With the rotator at 0, north is up and east is left; LATISS sees a mirror image."""
+    observation = Observation(instrument, 1, sky_angle=rotation)
+    figure = mosaic_of(make_handles({0: binned(make_image(np.ones((128, 128))))}), observation, side=300).plot
+    arrows = {text.get_text(): text.xyann for text in figure.axes[0].texts if text.get_text() in "NE"}
+    assert arrows["N"] == pytest.approx(36 * np.array(north), abs=1e-9)
+    assert arrows["E"] == pytest.approx(36 * np.array(east), abs=1e-9)
+
+
+def test_without_a_rotation_no_direction_is_shown(make_image, make_handles, observation):
+    figure = mosaic_of(make_handles({94: binned(make_image(np.ones((128, 128))))}), observation).plot
+    assert not [text for text in figure.axes[0].texts if text.get_text() in "NE"]
+
+
 def test_an_image_without_any_pixel_can_be_drawn(make_image, make_handles, observation, tmp_path):
     handles = make_handles({94: binned(make_image(np.full((64, 64), np.nan)))})
     mosaic_of(handles, observation, side=100).plot.savefig(tmp_path / "plane.png")

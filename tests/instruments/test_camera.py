@@ -155,6 +155,26 @@ def test_the_facts_of_other_tests_are_those_of_the_export(stack: Path, instrumen
             assert (y_step == -1, x_step == -1) == (row["flip_y"] == "1", row["flip_x"] == "1")
 
 
+def test_the_compass_points_to_north_and_east(stack: Path) -> None:
+    """Along the arrows of an exposure the exported declinations and right ascensions grow fastest."""
+    seen = set()
+    for observation in json.loads((stack / "observations.json").read_text()).values():
+        if "boresight" not in observation:
+            continue
+        instrument = observation["exposure_record"]["instrument"]
+        camera = load_camera(instrument)
+        arrows = camera.optics.compass(observation["boresight"]["rot_angle_deg"])
+        number, rows = next(iter(observation["pixel_to_sky"].items()))
+        x, y, ra, dec = np.array(rows).T
+        places = np.stack([*camera[int(number)].to_focal_plane(x, y), np.ones(len(x))], axis=1)
+        for name, values in (("N", dec), ("E", ra)):
+            slope = np.linalg.lstsq(places, values, rcond=None)[0][:2]
+            # Meridians converge: away from the boresight the axes are turned by up to a degree.
+            assert np.dot(slope / np.hypot(*slope), arrows[name]) > 0.999, (instrument, name)
+        seen.add(instrument)
+    assert {"LSSTCam", "LATISS", "LSSTComCam"} <= seen
+
+
 REAL = {
     "3018092000065-det000.fits": ("LATISS", 0),
     "3019031900001-R10-S02-det029.fits": ("LSSTCam", 29),

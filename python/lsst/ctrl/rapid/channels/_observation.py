@@ -28,6 +28,8 @@ class Observation:
         Observing day (YYYYMMDD) and the exposure's number in it; `None` where not known.
     exposure_time, dark_time
         Seconds; `None` where not known.
+    sky_angle
+        Position angle of y on the focal plane, degrees from north through east; `None` where not known.
     """
 
     instrument: str
@@ -39,6 +41,7 @@ class Observation:
     seq_num: int | None = None
     exposure_time: float | None = None
     dark_time: float | None = None
+    sky_angle: float | None = None
 
     @classmethod
     def from_data_id(cls, data_id: DataCoordinate) -> Observation:
@@ -64,6 +67,7 @@ class Observation:
             seq_num=record.seq_num,
             exposure_time=record.exposure_time,
             dark_time=record.dark_time,
+            sky_angle=record.sky_angle,
         )
 
     @classmethod

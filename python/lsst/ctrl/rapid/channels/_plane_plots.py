@@ -93,6 +93,7 @@ def plot_focal_plane(
         interpolation="antialiased",
     )
     _draw_frame(axes, camera, shown, present)
+    _draw_compass(axes, camera, observation)
     per_pixel = f"{_unit_text(unit)} per pixel" + (" above the sky" if above_sky else "")
     _colour_bar(figure, axes, image, per_pixel)
     _title(axes, observation, f"{len(present)} of {len(shown)} detectors")
@@ -147,6 +148,7 @@ def plot_psf_plane(
             )
     _draw_frame(axes, camera, shown, fwhm.keys())
     _draw_whiskers(axes, bounds, whiskers)
+    _draw_compass(axes, camera, observation)
     _colour_bar(figure, axes, colours, "FWHM of the stars, arcsec")
     _title(axes, observation, subtitle)
     return figure
@@ -223,6 +225,32 @@ def _draw_frame(axes: Axes, camera: Camera, shown: Sequence[int], present: Colle
             fontsize=9,
             fontweight="bold",
             va="top",
+            bbox={"facecolor": _PAPER, "edgecolor": "none", "alpha": 0.6, "pad": 1.0},
+        )
+
+
+_COMPASS = (0.94, 0.94)
+"""Where the compass stands, in parts of the axes."""
+_COMPASS_ARROW = 36.0
+"""Length of its arrows, points."""
+
+
+def _draw_compass(axes: Axes, camera: Camera, observation: Observation) -> None:
+    """Draw where north and east are, if the exposure's rotation is known."""
+    if observation.sky_angle is None:
+        return
+    for name, (x, y) in camera.optics.compass(observation.sky_angle).items():
+        axes.annotate(
+            name,
+            _COMPASS,
+            xytext=(_COMPASS_ARROW * x, _COMPASS_ARROW * y),
+            xycoords="axes fraction",
+            textcoords="offset points",
+            arrowprops={"arrowstyle": "<-", "color": _INK, "lw": 1.2, "shrinkA": 0.0, "shrinkB": 0.0},
+            color=_INK,
+            fontsize=10,
+            ha="center",
+            va="center",
             bbox={"facecolor": _PAPER, "edgecolor": "none", "alpha": 0.6, "pad": 1.0},
         )
 

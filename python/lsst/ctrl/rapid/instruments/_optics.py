@@ -41,6 +41,18 @@ class Optics:
         )
         return (-x_mm if self.mirrored else x_mm) * factor, y_mm * factor
 
+    def compass(self, rotation: float) -> dict[str, tuple[float, float]]:
+        """Return the directions of north and east on the focal plane, as unit vectors along x and y.
+
+        Parameters
+        ----------
+        rotation
+            Position angle of y on the focal plane, degrees from north through east.
+        """
+        cos, sin = math.cos(math.radians(rotation)), math.sin(math.radians(rotation))
+        x = -1.0 if self.mirrored else 1.0
+        return {"N": (x * sin, cos), "E": (-x * cos, sin)}
+
 
 # The coefficients of the camera definitions of lsst/obs_lsst (cameraTransforms.yaml).
 _LSSTCAM = Optics(20.005867576692737, cubic=-8.33713991e-09, quintic=-1.41389858e-15)
