@@ -233,7 +233,7 @@ CARDS: list[tuple[str, str, str]] = [
     ("DARKTIME", "'nan'", "DARKTIME is nan"),
     ("RA", "1E400", "RA is inf"),
     ("RA", "1E20", r"RA is 1e\+20"),
-    ("DEC", "100.0", "Latitude angle"),
+    ("DEC", "100.0", "DEC is 100, which cannot be"),
     ("DEC", "'nan'", "DEC is nan"),
     ("ROTPA", "'-inf'", "ROTPA is -inf"),
     ("FILTER", "'r/../../etc'", "FILTER is 'r/../../etc'; a name has no such characters"),

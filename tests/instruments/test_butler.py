@@ -257,7 +257,7 @@ def test_records_of_an_exposure(header) -> None:
     assert (exposure.seq_num, exposure.seq_start, exposure.seq_end) == (123, 123, 123)
     assert exposure.timespan.begin.tai.isot == "2026-05-02T03:04:10.000000"
     assert exposure.timespan.end.tai.isot == "2026-05-02T03:04:40.900000"
-    assert (exposure.exposure_time, exposure.dark_time) == (30.01, 30.9)
+    assert (exposure.exposure_time, exposure.dark_time) == (30.0, 30.9)
     assert (exposure.tracking_ra, exposure.tracking_dec, exposure.sky_angle) == pytest.approx((10, -20, 45))
     assert (exposure.azimuth, exposure.zenith_angle) == pytest.approx((270, 30))
     assert (exposure.observation_type, exposure.observation_reason) == ("science", "science")

@@ -118,8 +118,10 @@ def test_exposure_ids_follow_the_controller(day_obs: int, controller: str | None
         ({"DAYOBS": "20261301"}, "DAYOBS is '20261301'"),
         ({"CONTRLLR": "X"}, "CONTRLLR is 'X'"),
         ({"OBSID": None}, "no OBSID"),
-        ({"RAFTBAY": "R00", "CCDSLOT": "SG0"}, "R00_SG0 is a guider: its file holds stamps"),
-        ({"FILENAME": "MC_O_20260501_000123_R22_S11_guider.fits"}, "is a guider"),
+        ({"RAFTBAY": "R00", "CCDSLOT": "SG0", "N_STAMPS": 102}, "R00_SG0 is a guider: its file holds stamps"),
+        ({"FILENAME": "MC_O_20260501_000123_R00_SG0_guider.fits"}, "its file holds stamps"),
+        ({"INSTRUME": "ComCam", "TELESCOP": "Subaru"}, "TELESCOP is 'Subaru'"),
+        ({"CALIB_ID": "raftName=R22"}, "CALIB_ID card: the file is a calibration"),
     ],
 )
 def test_headers_of_no_raw_that_we_handle_are_refused(header, cards: dict[str, Any], reason: str) -> None:
@@ -136,8 +138,8 @@ def test_headers_of_no_raw_that_we_handle_are_refused(header, cards: dict[str, A
         ({"DATE_BEG": "yesterday"}, "cannot be translated"),
         ({"DATE_BEG": "1970-01-01T00:00:00.000"}, "began at MJD 40587.00000"),
         ({"DATE_END": "2026-99-02T03:04:40"}, "datetime_end"),
-        ({"DEC": -100.0}, "tracking_radec"),
-        ({"RA": "here"}, "tracking_radec"),
+        ({"DEC": -100.0}, "DEC is -100, which cannot be"),
+        ({"RA": "here"}, "RA is 'here', which is no number"),
         ({"EXPTIME": -30.0, "SHUTTIME": None}, "exposure time of -30.0 s"),
         ({"EXPTIME": 1e9, "SHUTTIME": None}, "exposure time of 1000000000.0 s"),
         ({"FILTER": "r" * 33}, "more than 32 characters"),
@@ -182,7 +184,10 @@ def test_filters_are_named_and_have_bands(
         ({"IMGTYPE": None}, "unknown"),
         ({"IMGTYPE": None, "EXPTIME": 0.0, "SHUTTIME": 0.0}, "bias"),
         ({"INSTRUME": "LATISS", "OBSTYPE": "FLAT"}, "flat"),
-        ({"INSTRUME": "LATISS", "DATE_BEG": "2019-05-02T03:04:10", "DATE_END": None}, "labobject"),
+        (
+            {"INSTRUME": "LATISS", "DATE_BEG": "2019-05-02T03:04:10", "DATE_END": None, "OBSTYPE": "OBJECT"},
+            "labobject",
+        ),
     ],
 )
 def test_observation_types(header, cards: dict[str, Any], kind: str) -> None:

@@ -118,7 +118,7 @@ def test_headers_of_one_exposure_differ_by_detector_alone(night):
 @pytest.mark.parametrize(
     ("instrument", "instrume", "obs_id", "name"),
     [
-        ("LSSTComCamSim", "LSSTComCamSim", "CC_S_20260315_000001", "R22_S00"),
+        ("LSSTComCamSim", "ComCamSim", "CC_S_20260315_000001", "R22_S00"),
         ("LSSTComCam", "ComCam", "CC_S_20260315_000001", "R22_S00"),
         ("LSSTCam", "lsstCam", "MC_S_20260315_000001", "R01_S00"),
         ("LATISS", "LATISS", "AT_S_20260315_000001", "R00_S00"),

@@ -7,6 +7,7 @@ __all__ = ("CHECKS", "WARM")
 from collections.abc import Sequence
 
 from ._clock import look_at_clock
+from ._corrections import look_at_corrections
 from ._disk import look_at_disks, look_at_spool
 from ._finding import Check
 from ._inputs import look_at_calibrations, look_at_pipeline, look_at_reference_catalogues
@@ -24,6 +25,7 @@ CHECKS: Sequence[Check] = (
     Check("pipeline", look_at_pipeline, seconds=120.0),
     Check("calibrations", look_at_calibrations, seconds=120.0),
     Check("catalogues", look_at_reference_catalogues, seconds=60.0),
+    Check("corrections", look_at_corrections),
     Check("landing", look_at_landing, seconds=60.0),
     Check("disk", look_at_disks, seconds=60.0),
     Check("spool", look_at_spool),

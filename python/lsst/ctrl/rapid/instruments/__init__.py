@@ -2,6 +2,7 @@
 
 from ._camera import PIXEL_MM, Camera, CameraDetector, Purpose, Vendor, camera_names, load_camera
 from ._complete import check_complete
+from ._corrections import correction_folders
 from ._filters import filter_band, known_filters, physical_filter
 from ._formatter import RawFormatter
 from ._geometry import SCALE_CARD
@@ -13,8 +14,9 @@ from ._raw import HeaderValue, RawImage, RawSegment
 from ._reader import read_raw
 from ._records import exposure_records
 from ._sky import focal_plane_to_sky
+from ._stack import has_full_stack
 from ._storage import RAW_STORAGE_CLASS, repository_config, repository_config_file
-from ._translators import has_full_stack, translate
+from ._translators import translate
 from ._visits import Visit, make_visit, visit_system_records
 
 __all__ = (
@@ -41,6 +43,7 @@ __all__ = (
     "camera_names",
     "check_complete",
     "compute_exposure_id",
+    "correction_folders",
     "exposure_cards",
     "exposure_records",
     "filter_band",

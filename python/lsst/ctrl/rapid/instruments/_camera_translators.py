@@ -1,31 +1,34 @@
-"""Translators of the headers of each instrument."""
+"""Translators of the headers of the cameras of the Simonyi Survey Telescope, and of their simulations."""
 
 from __future__ import annotations
 
 __all__ = (
-    "LatissTranslator",
     "LsstCamSimTranslator",
     "LsstCamTranslator",
     "LsstComCamSimTranslator",
     "LsstComCamTranslator",
 )
 
+import math
 from collections.abc import MutableMapping
 from typing import Any
 
 import astropy.units as u
-from astro_metadata_translator import FitsTranslator
-from astropy.coordinates import Angle
+from astropy.coordinates import AltAz, Angle
 
-from ._identity import find_day_obs
-from ._lsst_translator import LsstTranslator, tai
+from ._camera import load_camera
+from ._identity import find_day_obs, find_seq_num, get_text
+from ._lsst_translator import LsstTranslator, utc
+from ._night_corrections import LSSTCAM_CORRECTIONS
+
+_COMCAM_IN_CHILE = "2020-03-13T00:00"
 
 
 class LsstCamTranslator(LsstTranslator):
     """LSSTCam, which left the laboratory in May 2024 and is on the telescope since March 2025."""
 
     instrument = "LSSTCam"
-    on_telescope_since = "2025-03-01T00:00:37"
+    on_telescope_since = "2025-03-01T00:00"
     left_pacific_time = "2024-05-01T00:00:00"
     guess_sky_from_type = False
 
@@ -40,46 +43,65 @@ class LsstCamTranslator(LsstTranslator):
         obsid: str,  # noqa: ARG003
         filename: str | None = None,  # noqa: ARG003
     ) -> bool:
-        """Correct the rotator's zero point on the first nights of the camera, as the full stack does."""
-        angle = header.get("ROTPA")
-        if not isinstance(angle, int | float):
-            return False
-        day_obs = find_day_obs(header)
-        if 20250301 < day_obs < 20250422:
-            header["ROTPA"] = angle - 90.0
-        elif day_obs == 20250422 and int(header["SEQNUM"]) < 251:
-            header["ROTPA"] = float(Angle(angle - 180.0, unit=u.deg).wrap_at(180.0 * u.deg).deg)
-        else:
-            return False
-        return True
+        """Correct what headers of some nights had wrong, as the full stack does."""
+        changed = False
+        if "FILTER" not in header and header.get("FILTER2") is not None:
+            # Without a filter, what the test stand's neutral density wheel says means nothing.
+            header["FILTER2"] = None
+            changed = True
+        if not header.get("DAYOBS"):
+            return changed
+        day_obs, seq_num = find_day_obs(header), find_seq_num(header)
+        applied = [c.apply(header, day_obs, seq_num) for c in LSSTCAM_CORRECTIONS]
+        return any([changed, _mend_rotation(header, day_obs, seq_num), *applied])
+
+
+def _mend_rotation(header: MutableMapping[str, Any], day_obs: int, seq_num: int) -> bool:
+    """Correct the rotator's zero point on the first nights of the camera on the telescope."""
+    angle = header.get("ROTPA")
+    if not angle or not isinstance(angle, int | float):
+        return False
+    if 20250301 < day_obs < 20250422:
+        header["ROTPA"] = angle - 90.0
+    elif day_obs == 20250422 and seq_num < 251:
+        header["ROTPA"] = float(Angle(angle - 180.0, unit=u.deg).wrap_at(180.0 * u.deg).deg)
+    else:
+        return False
+    return True
 
 
 class LsstComCamTranslator(LsstCamTranslator):
     """LSSTComCam, which left for Chile in March 2020 and was on the telescope from August 2024."""
 
     instrument = "LSSTComCam"
-    on_telescope_since = "2024-08-24T00:00:37"
+    on_telescope_since = "2024-08-24T00:00"
     left_pacific_time = "2020-03-01T00:00:00"
-
-    def to_boresight_rotation_angle(self) -> Angle:
-        return Angle(self._number("ROTPA") or 0.0, unit=u.deg)
-
-    def to_physical_filter(self) -> str:
-        # Some early raws give the band of the one filter that they could have had.
-        if self._header.get("FILTER") in ("r", ""):
-            return "empty" if self.to_datetime_begin() > tai("2020-03-13T00:00:37") else "r_03"
-        return super().to_physical_filter()
 
     @classmethod
     def fix_header(
         cls,
-        header: MutableMapping[str, Any],  # noqa: ARG003 - upstream's signature
-        instrument: str,  # noqa: ARG003
+        header: MutableMapping[str, Any],
+        instrument: str,  # noqa: ARG003 - upstream's signature
         obsid: str,  # noqa: ARG003
         filename: str | None = None,  # noqa: ARG003
     ) -> bool:
-        """Correct nothing."""
-        return False
+        """Correct the filters, serials and rotations of raws from the laboratory, as the full stack does."""
+        before = dict(header)
+        name = header.get("FILTER")
+        if name is None:
+            header["FILTER"] = "unknown"
+        elif name in ("r", ""):
+            # The band of the one filter that these raws could have had.
+            in_chile = cls(header).to_datetime_begin() > utc(_COMCAM_IN_CHILE)
+            header["FILTER"] = "empty" if in_chile else "r_03"
+        if "LSST_NUM" not in header:
+            slot = get_text(header, "CCDSLOT")
+            serials = {detector.slot: detector.serial for detector in load_camera(cls.instrument).values()}
+            if slot in serials:
+                header["LSST_NUM"] = serials[slot]
+        if not isinstance(header.get("ROTPA"), int | float):
+            header["ROTPA"] = 0.0
+        return before != header
 
 
 class LsstCamSimTranslator(LsstTranslator):
@@ -96,31 +118,34 @@ class LsstComCamSimTranslator(LsstCamSimTranslator):
 
     instrument = "LSSTComCamSim"
 
+    def to_altaz_begin(self) -> AltAz | None:
+        if self.are_keys_ok(["ELSTART", "AZSTART"]):
+            return super().to_altaz_begin()
+        if not self.are_keys_ok(["RA", "DEC"]):
+            return None
+        # The times of these are not those of their pointing: nothing better can be computed.
+        elevation = 45.0 * u.deg
+        if self._is_on_sky():
+            airmass = self._number("AMSTART")
+            if airmass is None or airmass < 1.0:
+                return None
+            elevation = math.asin(1.0 / airmass) * u.rad
+        return AltAz(0.0 * u.deg, elevation, obstime=self.to_datetime_begin(), location=self.to_location())
 
-class LatissTranslator(LsstTranslator):
-    """LATISS, on the auxiliary telescope since January 2020."""
-
-    instrument = "LATISS"
-    telescope = "Rubin Auxiliary Telescope"
-    geodetic = (-70.747698, -30.244728, 2663.0)
-    on_telescope_since = "2020-01-01T00:00:37"
-
-    def to_exposure_time(self) -> u.Quantity:
-        return self.to_exposure_time_requested()
-
-    def to_dark_time(self) -> u.Quantity:
-        return max(super().to_dark_time(), self.to_exposure_time())
-
-    def to_observation_type(self) -> str:
-        kind = (self._text("OBSTYPE") or self._text("IMGTYPE")).lower()
-        if kind == "object" and not self._is_on_telescope():
-            # Science is on the sky, with coordinates.
-            return "labobject"
-        return "science" if kind in ("skyexp", "object") else kind or super().to_observation_type()
-
-    def to_can_see_sky(self) -> bool | None:
-        vignetted = self._text("VIGN_MIN")
-        if vignetted:
-            return vignetted != "FULLY"
-        sees: bool | None = FitsTranslator.to_can_see_sky(self)
-        return sees
+    @classmethod
+    def fix_header(
+        cls,
+        header: MutableMapping[str, Any],
+        instrument: str,  # noqa: ARG003 - upstream's signature
+        obsid: str,  # noqa: ARG003
+        filename: str | None = None,  # noqa: ARG003
+    ) -> bool:
+        """Complete the coordinates, as the full stack does."""
+        before = dict(header)
+        for card in ("RA", "DEC"):
+            for moment in ("START", "END"):
+                if not header.get(f"{card}{moment}") and header.get(card):
+                    header[f"{card}{moment}"] = header[card]
+        if not header.get("RADESYS") and header.get("RA") and header.get("DEC"):
+            header["RADESYS"] = "ICRS"
+        return before != header

@@ -9,7 +9,6 @@ import re
 from collections.abc import Mapping
 
 from ._header import RefusedError
-from ._identity import get_text
 from ._raw import HeaderValue
 
 UNKNOWN = "unknown"
@@ -32,8 +31,7 @@ _TELESCOPE = _table("""
     i: i_39
     z: z_20
     y: y_10
-    white: ef_43 ph_5 none empty
-    unknown: unknown
+    white: ef_43 ph_5 none
 """)
 _TEST_STAND = _table("""
     u: SDSSu
@@ -44,8 +42,23 @@ _TEST_STAND = _table("""
     y: SDSSY 950nm 970nm
     grid: grid
     spot: spot
+    sparsegrid: sparsegrid
+    streak: streak
+    ellipses: ellipses
 """)
 _DENSITIES = ("0.01", "0.05", "0.1", "0.3", "0.4", "0.5", "0.7", "1.0", "2.0", "3.0", "4.0")
+_CALIBRATION_LAMP = _table("""
+    u: uv
+    g: blue
+    r: red
+    i: nm750
+    z: nm850
+    y: nm960
+    white: HIGH LOW
+""")
+"""Colours of the beam of the calibration system, which a header may name beside the filter."""
+
+_NO_FILTER = {"empty": "white", UNKNOWN: UNKNOWN}
 _COMCAM = _table("""
     u: u_02 u_05 u_06
     g: g_01 g_07
@@ -53,7 +66,8 @@ _COMCAM = _table("""
     i: i_06
     z: z_02 z_03
     y: y_04
-    white: none empty
+    OG590: OG590_2_5mm
+    white: pinhole none empty
     unknown: unknown
 """)
 _LATISS = _table("""
@@ -65,8 +79,14 @@ _LATISS = _table("""
     y: SDSSy_65mm
     notch: quadnotch1
     white: empty blank_bk7_wg05 collimator cyl_lens
+    diffuser: diffuser
     unknown: unknown
 """)
+_PINHOLES = tuple(
+    f"pinhole_{mask}_{size}"
+    for mask in ("1", "2_1", "2_2", "2_3", "2_4")
+    for size in ("1000", "0500", "0200", "0100")
+)
 _LATISS_GRATINGS = (
     "empty",
     "unknown",
@@ -75,8 +95,9 @@ _LATISS_GRATINGS = (
     "holo4_001",
     "holo4_003",
     "blue300lpmm_qn1",
+    *_PINHOLES,
 )
-_BOTH_WHEELS = frozenset(name for name in _LATISS if name.endswith("_65mm"))
+_BOTH_WHEELS = frozenset(name for name in _LATISS if name.startswith("SDSS") and name.endswith("_65mm"))
 """Filters that can also sit in the wheel of the gratings."""
 
 _EMPTY = re.compile(r"empty_?\d*", re.IGNORECASE)
@@ -97,47 +118,76 @@ def physical_filter(instrument: str, header: Mapping[str, HeaderValue]) -> str:
     RefusedError
         If the name is too long for a registry.
     """
-    if instrument == "LATISS":
-        name = "~".join(_wheel(header, card) for card in ("FILTER", "GRATING"))
-    else:
-        name = _camera_filter(header)
+    name = _latiss_filter(header) if instrument == "LATISS" else _camera_filter(header)
     if len(name) > MAX_LENGTH:
         raise RefusedError(f"The filter's name {name!r} has more than {MAX_LENGTH} characters.")
     return name
 
 
-def _wheel(header: Mapping[str, HeaderValue], card: str) -> str:
-    value = get_text(header, card) or UNKNOWN
-    return "empty" if _EMPTY.fullmatch(value) else value
+def _latiss_filter(header: Mapping[str, HeaderValue]) -> str:
+    name, grating = (_value(header, card) for card in ("FILTER", "GRATING"))
+    if name is None:
+        name = UNKNOWN
+    elif _EMPTY.fullmatch(name):
+        name = "empty"
+    if grating is None:
+        grating = UNKNOWN
+    elif not grating or grating.lower().startswith("empty"):
+        grating = "empty"
+    return f"{name}~{grating}"
 
 
 def _camera_filter(header: Mapping[str, HeaderValue]) -> str:
-    # Without a filter, what the test stand's neutral density wheel says means nothing.
-    if not get_text(header, "FILTER") and not get_text(header, "FILTER1"):
-        return UNKNOWN
-    parts = [get_text(header, card) for card in ("FILTER", "FILTER1", "FILTER2")]
-    name = "~".join(part for part in parts if part).replace("NONE", "none")
+    parts = [_value(header, card) for card in ("FILTER", "FILTER1", "FILTER2")]
+    name = "~".join(part for part in parts if part is not None).replace("NONE", "none")
     while name.endswith("~empty"):
         name = name.removesuffix("~empty")
-    return name
+    return name or UNKNOWN
+
+
+def _value(header: Mapping[str, HeaderValue], card: str) -> str | None:
+    value = header.get(card)
+    return None if value is None else str(value).strip()
 
 
 @functools.cache
 def known_filters(instrument: str) -> Mapping[str, str]:
     """Return the band of each filter with which an instrument is registered."""
     if instrument == "LATISS":
-        return {name: filter_band("LATISS", name) for name in _latiss_names()}
+        return _latiss_filters()
     if instrument in ("LSSTComCam", "LSSTComCamSim"):
         return _COMCAM
-    dense = {
-        f"{name}~ND_OD{density}": f"{band}~nd" for name, band in _TEST_STAND.items() for density in _DENSITIES
+    return _camera_filters()
+
+
+def _camera_filters() -> dict[str, str]:
+    densities = [f"ND_OD{density}" for density in _DENSITIES]
+    lit = {
+        f"{name}~{lamp}": lamp_band if band == "white" else band
+        for name, band in _TELESCOPE.items()
+        for lamp, lamp_band in _CALIBRATION_LAMP.items()
+        if "white" in (band, lamp_band) or band == lamp_band
     }
-    return {**_TELESCOPE, **_TEST_STAND, **dense, **{f"ND_OD{density}": "white~nd" for density in _DENSITIES}}
+    dense = {f"{name}~{density}": f"{band}~nd" for name, band in _TEST_STAND.items() for density in densities}
+    return {
+        **_TELESCOPE,
+        **_NO_FILTER,
+        **_TEST_STAND,
+        **dense,
+        **dict.fromkeys(densities, "white~nd"),
+        **_CALIBRATION_LAMP,
+        **lit,
+    }
 
 
-def _latiss_names() -> list[str]:
-    through_gratings = [f"{name}~{grating}" for name in _LATISS for grating in _LATISS_GRATINGS]
-    return [*through_gratings, *(f"empty~{name}" for name in sorted(_BOTH_WHEELS))]
+def _latiss_filters() -> dict[str, str]:
+    with_gratings = {
+        f"{name}~{grating}": band
+        for name, band in _LATISS.items()
+        if name != "diffuser"
+        for grating in _LATISS_GRATINGS
+    }
+    return {**_LATISS, **with_gratings, **{f"empty~{name}": _LATISS[name] for name in sorted(_BOTH_WHEELS)}}
 
 
 def filter_band(instrument: str, physical_filter: str) -> str:

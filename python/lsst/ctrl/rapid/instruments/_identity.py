@@ -7,9 +7,11 @@ __all__ = ("RawIdentity", "exposure_cards", "identify")
 import dataclasses
 import datetime
 import functools
+from collections import ChainMap
 from collections.abc import Mapping
 
-from ._camera import Purpose, load_camera
+from ._camera import load_camera
+from ._corrections import correct
 from ._header import RefusedError
 from ._raw import HeaderValue
 
@@ -30,11 +32,22 @@ _INSTRUMENTS = {
     "lsstcamsim": "LSSTCamSim",
     "comcam": "LSSTComCam",
     "lsstcomcam": "LSSTComCam",
+    "comcamsim": "LSSTComCamSim",
     "lsstcomcamsim": "LSSTComCamSim",
     "latiss": "LATISS",
     "lsst_atiss": "LATISS",
 }
 """Instrument of each value of ``INSTRUME`` in lower case."""
+
+_LAB_CAMERA = "lsst_camera"
+"""What the camera controller of the laboratory wrote for any camera; ``TELCODE`` says which."""
+
+_AMBIGUOUS = frozenset({"comcam", "comcamsim", "lsstcamsim"})
+"""Names that other observatories may use, too."""
+
+_TELESCOPES = frozenset({"Simonyi Survey Telescope", "LSST"})
+_STAMP_CARDS = ("N_STAMPS", "STAMPCLS")
+_OBS_ID_PARTS = 4
 
 _EXPOSURE_CARDS = (
     "INSTRUME", "OBSID", "CONTRLLR", "DAYOBS", "SEQNUM", "GROUPID", "IMGTYPE", "OBSTYPE", "TESTTYPE",
@@ -82,14 +95,65 @@ def identify(header: Mapping[str, HeaderValue]) -> RawIdentity:
         derived or is impossible, or the file holds the stamps of a guider.
     """
     instrument = find_instrument(header)
+    header = identity_cards(instrument, header)
     detector = _find_detector(instrument, header)
     exposure_id = compute_exposure_id(
         find_day_obs(header), find_seq_num(header), get_text(header, "CONTRLLR") or None
     )
-    obs_id = get_text(header, "OBSID")
-    if not obs_id:
-        raise RefusedError("The header has no OBSID card, so the exposure has no name.")
-    return RawIdentity(instrument, exposure_id, detector, obs_id)
+    if "CALIB_ID" in header:
+        raise RefusedError("The header has a CALIB_ID card: the file is a calibration, not a raw.")
+    return RawIdentity(instrument, exposure_id, detector, find_obs_id(instrument, header))
+
+
+def identity_cards(instrument: str, header: Mapping[str, HeaderValue]) -> Mapping[str, HeaderValue]:
+    """Return a header whose identity is that of the translated one.
+
+    Parameters
+    ----------
+    instrument
+        Name of the instrument in the registry.
+    header
+        Primary header; it is not changed.
+
+    Returns
+    -------
+    header
+        With the corrections of its exposure, and with the cards that the first raws of LATISS lack.
+
+    Raises
+    ------
+    RefusedError
+        If the exposure has no name.
+    """
+    obs_id = find_obs_id(instrument, header)
+    corrected = correct(header, instrument, obs_id)
+    if instrument != "LATISS":
+        return corrected
+    missing = missing_latiss_cards(corrected, obs_id)
+    return ChainMap(missing, corrected) if missing else corrected  # type: ignore[arg-type]  # never written to
+
+
+def missing_latiss_cards(header: Mapping[str, HeaderValue], obs_id: str) -> dict[str, HeaderValue]:
+    """Return the cards that the first raws of LATISS lack, made from the name of the exposure.
+
+    Parameters
+    ----------
+    header
+        Primary header.
+    obs_id
+        Name of the exposure, like ``AT_O_20190306_000014``.
+    """
+    cards: dict[str, HeaderValue] = {}
+    parts = obs_id.split("_", _OBS_ID_PARTS - 1)
+    if "OBSID" not in header:
+        cards["OBSID"] = obs_id
+    if "DAYOBS" not in header:
+        named = len(parts) == _OBS_ID_PARTS and len(parts[2]) == len("YYYYMMDD")
+        if day := parts[2] if named else header.get("OBS-NITE"):
+            cards["DAYOBS"] = day
+    if "SEQNUM" not in header and len(parts) == _OBS_ID_PARTS and parts[3].isdecimal():
+        cards["SEQNUM"] = int(parts[3])
+    return cards
 
 
 def exposure_cards(header: Mapping[str, HeaderValue]) -> dict[str, HeaderValue]:
@@ -161,11 +225,31 @@ def find_instrument(header: Mapping[str, HeaderValue]) -> str:
     value = get_text(header, "INSTRUME")
     if not value:
         raise RefusedError("The header has no INSTRUME card: not a raw of the LSSTCam family.")
-    try:
-        return _INSTRUMENTS[value.lower()]
-    except KeyError:
+    name = value.lower()
+    if name == _LAB_CAMERA and get_text(header, "TELCODE") == "CC":
+        return "LSSTComCam"
+    if name not in _INSTRUMENTS:
         names = ", ".join(dict.fromkeys(_INSTRUMENTS.values()))
-        raise RefusedError(f"INSTRUME is {value!r}; raws of {names} are handled.") from None
+        raise RefusedError(f"INSTRUME is {value!r}; raws of {names} are handled.")
+    telescope = get_text(header, "TELESCOP")
+    if name in _AMBIGUOUS and telescope and telescope not in _TELESCOPES:
+        raise RefusedError(f"INSTRUME is {value!r}, but TELESCOP is {telescope!r}: not a camera of Rubin.")
+    return _INSTRUMENTS[name]
+
+
+def find_obs_id(instrument: str, header: Mapping[str, HeaderValue]) -> str:
+    """Return the name of the exposure.
+
+    Raises
+    ------
+    RefusedError
+        If it has none.
+    """
+    # The first raws of LATISS have it under another keyword.
+    obs_id = get_text(header, "OBSID") or (get_text(header, "IMGNAME") if instrument == "LATISS" else "")
+    if not obs_id:
+        raise RefusedError("The header has no OBSID card, so the exposure has no name.")
+    return obs_id
 
 
 def find_day_obs(header: Mapping[str, HeaderValue]) -> int:
@@ -219,9 +303,14 @@ def _find_detector(instrument: str, header: Mapping[str, HeaderValue]) -> int:
         detector = load_camera(instrument).by_name(f"{raft}_{slot}")
     except KeyError:
         raise RefusedError(f"RAFTBAY and CCDSLOT name {raft}_{slot}, which {instrument} has not.") from None
-    if detector.purpose is Purpose.GUIDER or "_guider" in get_text(header, "FILENAME"):
+    if _holds_stamps(header):
         raise RefusedError(f"{detector.name} is a guider: its file holds stamps, which are left aside.")
     return detector.id
+
+
+def _holds_stamps(header: Mapping[str, HeaderValue]) -> bool:
+    name = get_text(header, "FILENAME").partition(".")[0]
+    return name.endswith("_guider") or any(header.get(card) is not None for card in _STAMP_CARDS)
 
 
 @functools.lru_cache(maxsize=64)

@@ -5,24 +5,24 @@ from __future__ import annotations
 __all__ = ("Latiss", "LsstCam", "LsstCamSim", "LsstComCam", "LsstComCamSim", "get_instrument")
 
 import importlib
-from typing import ClassVar
+from typing import ClassVar, override
 
 from lsst.daf.butler import DataId
 from lsst.daf.butler.registry import Registry
 from lsst.pipe.base import Instrument
 from lsst.utils.introspection import get_full_type_name
 
-from ._camera import load_camera
+from ._camera import CameraDetector, load_camera
 from ._filters import known_filters
 from ._formatter import RawFormatter
-from ._translators import has_full_stack
+from ._stack import has_full_stack
 from ._visits import visit_system_records
 
 MAX_EXPOSURE = 7050123199999
 """Largest exposure id, as the full stack registers it: the last of the year 2050 with the last controller."""
 
 VISIT_SYSTEM = 2
-"""Visits are defined by the exposures' first and last sequence numbers, as the full stack registers it."""
+"""What the full stack registers: by first and last sequence number, though its visits are one-to-one."""
 
 
 class LsstCam(Instrument):
@@ -63,20 +63,24 @@ class LsstCam(Instrument):
         with registry.transaction():
             registry.syncDimensionData("instrument", record, update=update)
             for detector in load_camera(name).values():
-                record = {
-                    "instrument": name,
-                    "id": detector.id,
-                    "full_name": detector.name,
-                    "name_in_raft": detector.slot,
-                    "raft": detector.raft,
-                    "purpose": str(detector.purpose),
-                }
+                record = self.detector_record(detector)
                 registry.syncDimensionData("detector", record, update=update)
             for physical_filter, band in known_filters(name).items():
                 record = {"instrument": name, "name": physical_filter, "band": band}
                 registry.syncDimensionData("physical_filter", record, update=update)
             for system in visit_system_records(name, registry.dimensions):
                 registry.syncDimensionData("visit_system", system, update=update)
+
+    def detector_record(self, detector: CameraDetector) -> dict[str, object]:
+        """Return the fields of the record of a detector."""
+        return {
+            "instrument": self.getName(),
+            "id": detector.id,
+            "full_name": detector.name,
+            "name_in_raft": detector.slot,
+            "raft": detector.raft,
+            "purpose": str(detector.purpose),
+        }
 
     def getRawFormatter(self, dataId: DataId) -> type[RawFormatter]:  # noqa: ARG002, N803 - upstream's signature
         """Return the formatter of raws."""
@@ -106,6 +110,11 @@ class Latiss(LsstCam):
 
     instrument_name = "LATISS"
     detector_max = 1
+
+    @override
+    def detector_record(self, detector: CameraDetector) -> dict[str, object]:
+        # Its one detector is in no raft.
+        return {**super().detector_record(detector), "name_in_raft": detector.name, "raft": None}
 
 
 _INSTRUMENTS = {cls.instrument_name: cls for cls in (LsstCam, LsstCamSim, LsstComCam, LsstComCamSim, Latiss)}

@@ -1,32 +1,51 @@
 """Translation of what the headers of all the family's instruments have in common.
 
-The rules are those of the reference page of the raws.
+The rules are those of the translators in lsst/obs_lsst, so that both make the same records of a raw.
 """
 
 from __future__ import annotations
 
-__all__ = ("LsstTranslator",)
+__all__ = ("LsstTranslator", "utc")
 
+import datetime
 import functools
-from pathlib import Path
-from typing import ClassVar
+import hashlib
+import logging
+import math
+import re
+from typing import Any, ClassVar
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import astropy.units as u
 from astro_metadata_translator import FitsTranslator
-from astro_metadata_translator.translators.helpers import altaz_from_degree_headers
-from astropy.coordinates import AltAz, Angle, EarthLocation, SkyCoord
+from astro_metadata_translator.translators.helpers import (
+    altaz_from_degree_headers,
+    tracking_from_degree_headers,
+)
+from astropy.coordinates import ICRS, AltAz, Angle, EarthLocation, SkyCoord
 from astropy.time import Time, TimeDelta
 
 from ._camera import load_camera
+from ._corrections import CORRECTIONS_FOLDER
 from ._filters import physical_filter
-from ._identity import find_day_obs, get_text, identify
+from ._identity import CONTROLLERS, MAX_SEQ_NUM, RawIdentity, find_day_obs, find_obs_id, identify
+
+_LOG = logging.getLogger(__name__)
 
 _SUMMIT_OFFSET = TimeDelta(12 * 3600, format="sec", scale="tai")
 """A day of observation begins this long after midnight (TAI)."""
 
 _SIMULATED_CONTROLLERS = frozenset("HPSQ")
 _BEGIN_CARDS = ("MJD-BEG", "DATE-BEG", "MJD-OBS", "DATE-OBS")
+_NOT_OF_THE_SKY = frozenset({"bias", "dark", "flat"})
+
+_PACKED_FIRST_DAY = datetime.date(2010, 1, 1)
+_PACKED_DAYS, _PACKED_SEQ_NUMS, _PACKED_DETECTORS = 16_384, 32_768, 256
+"""Places that a packed number of exposure and detector has for each of its parts."""
+
+_GROUP_DATE = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)\.(\d{3})(?:[+#](\d+))?")
+_GROUP_EPOCH = datetime.datetime(2015, 1, 1)  # noqa: DTZ001 - as the names of groups, without a zone
+_HASH_DIGITS = 14
 
 
 @functools.cache
@@ -35,9 +54,9 @@ def _place(longitude: float, latitude: float, metres: float) -> EarthLocation:
 
 
 @functools.cache
-def tai(text: str) -> Time:
-    """Return the time of an ISO text, TAI."""
-    return Time(text, format="isot", scale="tai")
+def utc(text: str) -> Time:
+    """Return the time of an ISO text, UTC."""
+    return Time(text, format="isot", scale="utc")
 
 
 class LsstTranslator(FitsTranslator):
@@ -47,38 +66,47 @@ class LsstTranslator(FitsTranslator):
     -----
     None of the classes has a ``name``, so none is offered to others who look for a translator: in a process
     with the full stack its own remain the only ones.
+
+    A card that is there with an empty text counts as given, as it does in the full stack.
     """
 
     # The base class finds corrections of single exposures here.
-    default_search_path = [str(Path(__file__).with_name("corrections"))]  # noqa: RUF012 - upstream's declaration
+    default_search_path = [str(CORRECTIONS_FOLDER)]  # noqa: RUF012 - upstream's declaration
     instrument: ClassVar[str]
     telescope: ClassVar[str] = "Simonyi Survey Telescope"
     geodetic: ClassVar[tuple[float, float, float]] = (-70.749417, -30.244639, 2663.0)
     on_telescope_since: ClassVar[str | None] = None
     left_pacific_time: ClassVar[str | None] = None
     guess_sky_from_type: ClassVar[bool] = True
+    no_rotation: ClassVar[Angle] = Angle(0.0, unit=u.deg)
 
-    def _text(self, card: str) -> str:
-        self._used_these_cards(card)
-        return get_text(self._header, card)
-
-    def _number(self, *cards: str) -> float | None:
+    def _card(self, *cards: str) -> Any:
+        """Return the value of the first of some cards that has one, else `None`."""
         for card in cards:
             if self.is_key_ok(card):
                 self._used_these_cards(card)
-                return float(self._header[card])
+                return self._header[card]
         return None
+
+    def _text(self, *cards: str) -> str | None:
+        value = self._card(*cards)
+        return None if value is None else str(value)
+
+    def _number(self, *cards: str) -> float | None:
+        value = self._card(*cards)
+        return None if value is None else float(value)
 
     def _is_on_telescope(self) -> bool:
         """Whether the camera was on its telescope, or pretended to be."""
         if self.on_telescope_since is None or self._text("CONTRLLR") == "H":
             return True
-        return bool(self.to_datetime_begin() > tai(self.on_telescope_since))
+        return bool(self.to_datetime_begin() > utc(self.on_telescope_since))
 
     def _is_on_sky(self) -> bool:
-        if self._text("TRACKSYS").lower() == "local" or self.to_observation_type() in ("bias", "dark"):
+        tracking = self._text("TRACKSYS")
+        if tracking is not None and tracking.lower() == "local":
             return False
-        return self._is_on_telescope()
+        return self.to_observation_type() not in _NOT_OF_THE_SKY and self._is_on_telescope()
 
     def to_instrument(self) -> str:
         return self.instrument
@@ -87,30 +115,55 @@ class LsstTranslator(FitsTranslator):
         return self.telescope
 
     def to_location(self) -> EarthLocation | None:
+        return self._location
+
+    @functools.cached_property
+    def _location(self) -> EarthLocation | None:
         if not self._is_on_telescope():
             return None
-        if self.are_keys_ok(["OBSGEO-X", "OBSGEO-Y", "OBSGEO-Z"]):
+        try:
             return super().to_location()
-        return _place(*self.geodetic)
+        except (KeyError, TypeError):
+            return _place(*self.geodetic)
 
     def to_observation_id(self) -> str:
-        return self._text("OBSID")
+        return find_obs_id(self.instrument, self._header)
+
+    @functools.cached_property
+    def _identity(self) -> RawIdentity:
+        return identify(self._header)
 
     def to_exposure_id(self) -> int:
         self._used_these_cards("DAYOBS", "SEQNUM", "CONTRLLR")
-        return identify(self._header).exposure_id
+        return self._identity.exposure_id
 
     def to_visit_id(self) -> int:
-        return self.to_exposure_id()
+        group = self.to_exposure_group()
+        try:
+            return int(group)
+        except ValueError:
+            pass
+        if match := _GROUP_DATE.fullmatch(group):
+            date, fraction, number = match.groups()
+            seconds = int((datetime.datetime.fromisoformat(date) - _GROUP_EPOCH).total_seconds())
+            return int(f"{seconds}{fraction}{int(number or 0):04d}")
+        digits = hashlib.blake2b(group.encode("ascii")).hexdigest()[:_HASH_DIGITS]
+        return int(f"{int(digits, 16)}{len(group):02d}")
 
     def to_exposure_group(self) -> str:
-        return self._text("GROUPID") or str(self.to_exposure_id())
+        group = self._card("GROUPID")
+        # A correction may have it as a date.
+        if isinstance(group, datetime.datetime):
+            return group.isoformat(timespec="milliseconds")
+        return str(self.to_exposure_id() if group is None else group)
 
     def to_observing_day(self) -> int:
         return find_day_obs(self._header)
 
     def to_observing_day_offset(self) -> TimeDelta:
-        if self.left_pacific_time is None or self.to_datetime_begin() >= tai(self.left_pacific_time):
+        if self.left_pacific_time is None or self.to_datetime_begin() >= Time(
+            self.left_pacific_time, scale="tai"
+        ):
             return _SUMMIT_OFFSET
         try:
             away = (
@@ -125,12 +178,20 @@ class LsstTranslator(FitsTranslator):
         return int(self._header["SEQNUM"])
 
     def to_group_counter_start(self) -> int:
-        return self.to_observation_counter() + 1 - int(self._number("CURINDEX") or 1)
+        index = self._card("CURINDEX")
+        if index is None:
+            return self._group_of_one()
+        return self.to_observation_counter() + 1 - int(index)
 
     def to_group_counter_end(self) -> int:
-        if not self.are_keys_ok(["CURINDEX", "MAXINDEX"]):
-            return self.to_observation_counter()
-        return self.to_group_counter_start() - 1 + int(self._number("MAXINDEX") or 1)
+        index, last = self._card("CURINDEX"), self._card("MAXINDEX")
+        if index is None or last is None:
+            return self._group_of_one()
+        return self.to_observation_counter() + int(last) - int(index)
+
+    def _group_of_one(self) -> int:
+        # Without a counter, all exposures of a night would be one group.
+        return self.to_observation_counter() or self.to_exposure_id()
 
     def to_datetime_begin(self) -> Time:
         if self._begin is None:
@@ -138,12 +199,8 @@ class LsstTranslator(FitsTranslator):
             if card is None:
                 raise KeyError(f"there is none of the cards {', '.join(_BEGIN_CARDS)}")
             self._used_these_cards(card)
-            value = self._header[card]
-            self._begin = (
-                Time(float(value), format="mjd", scale="tai")
-                if card.startswith("MJD")
-                else Time(value, format="fits", scale="tai")
-            )
+            scale = "mjd" if card.startswith("MJD") else "fits"
+            self._begin = Time(self._header[card], format=scale, scale="tai")
         return self._begin
 
     _begin: Time | None = None
@@ -151,8 +208,8 @@ class LsstTranslator(FitsTranslator):
     def to_datetime_end(self) -> Time:
         begin = self.to_datetime_begin()
         if self.is_key_ok("DATE-END"):
-            self._used_these_cards("DATE-END")
-            end = Time(self._header["DATE-END"], format="fits", scale="tai")
+            end = super().to_datetime_end()
+            assert end is not None, "There is a card for it."
         else:
             end = begin + max(self.to_exposure_time(), 0.0 * u.s)
         return end if end >= begin else begin
@@ -172,27 +229,33 @@ class LsstTranslator(FitsTranslator):
         return self.to_exposure_time() if seconds is None else seconds * u.s
 
     def to_observation_type(self) -> str:
-        kind = self._text("IMGTYPE").lower()
-        if not kind:
+        return self._observation_type(self._text("IMGTYPE"))
+
+    def _observation_type(self, value: str | None) -> str:
+        if value is None:
             return "bias" if self.to_exposure_time_requested() == 0.0 * u.s else "unknown"
+        kind = value.lower()
         return "science" if kind in ("skyexp", "object") else kind
 
     def to_observation_reason(self) -> str:
-        reason: str = super().to_observation_reason()
-        return (self._text("REASON") or self._text("TESTTYPE")).lower() or reason
+        reason = self._text("REASON", "TESTTYPE")
+        default: str = super().to_observation_reason()
+        return default if reason is None else reason.lower()
 
     def to_science_program(self) -> str:
-        return self._text("PROGRAM") or self._text("RUNNUM") or "unknown"
+        program = self._text("PROGRAM", "RUNNUM")
+        return "unknown" if program is None else program
 
-    def to_object(self) -> str:
-        return self._text("OBJECT") or "UNKNOWN"
+    def to_object(self) -> str | None:  # type: ignore[override]  # the full stack has none at times
+        name = self._text("OBJECT")
+        return "UNKNOWN" if name is None else name
 
     def to_physical_filter(self) -> str:
         self._used_these_cards("FILTER", "FILTER1", "FILTER2")
         return physical_filter(self.instrument, self._header)
 
     def to_detector_num(self) -> int:
-        return identify(self._header).detector
+        return self._identity.detector
 
     def to_detector_name(self) -> str:
         return load_camera(self.instrument)[self.to_detector_num()].slot
@@ -200,50 +263,77 @@ class LsstTranslator(FitsTranslator):
     def to_detector_group(self) -> str:
         return load_camera(self.instrument)[self.to_detector_num()].raft
 
-    def to_detector_serial(self) -> str:
-        return self._text("LSST_NUM") or load_camera(self.instrument)[self.to_detector_num()].serial
+    def to_detector_serial(self) -> str | None:  # type: ignore[override]  # the full stack has none at times
+        return self._text("LSST_NUM")
 
-    def to_detector_exposure_id(self) -> None:
-        return None
+    def to_detector_exposure_id(self) -> int | None:
+        return _pack(self.to_exposure_id(), self.to_detector_num())
 
     def to_boresight_rotation_coord(self) -> str:
-        return (self._text("ROTCOORD") if self._is_on_sky() else "") or "unknown"
+        coord = self._text("ROTCOORD") if self._is_on_sky() else None
+        return "unknown" if coord is None else coord
 
     def to_boresight_rotation_angle(self) -> Angle | None:
         degrees = self._number("ROTPA", "ROTANGLE")
-        if degrees is None and self.to_observation_type() == "science" and self._is_on_telescope():
-            return None
-        return Angle(degrees or 0.0, unit=u.deg)
+        if degrees is None:
+            return None if self._is_science_on_telescope() else self.no_rotation
+        return self.no_rotation if math.isnan(degrees) else Angle(degrees, unit=u.deg)
+
+    def _is_science_on_telescope(self) -> bool:
+        return self.to_observation_type() == "science" and self._is_on_telescope()
 
     def to_boresight_airmass(self) -> float | None:
         if not self._is_on_sky():
             return None
         airmass = self._number("AMSTART")
-        altaz = self.to_altaz_begin() if airmass is None else None
-        return airmass if altaz is None else float(altaz.secz)
+        if airmass is not None:
+            return airmass
+        altaz = self.to_altaz_begin()
+        if altaz is not None:
+            return float(altaz.secz.to_value())
+        # A science exposure says where the telescope pointed; for others the full stack assumes the zenith.
+        known = self.to_observation_type() == "science" and self._text("CONTRLLR") != "H"
+        return None if known else 1.0
 
     def to_tracking_radec(self) -> SkyCoord | None:
         # The telescope can claim to track while it takes calibrations; darks are at times taken while it
         # does.
-        if self.to_observation_type() == "bias" or self._text("TRACKSYS") not in ("", "RADEC"):
+        if self.to_observation_type() in ("bias", "flat"):
             return None
-        for pair in (("RASTART", "DECSTART"), ("RA", "DEC")):
-            if self.are_keys_ok(pair):
-                self._used_these_cards(*pair, "RADESYS")
-                ra, dec = (float(self._header[card]) for card in pair)
-                frame = self._text("RADESYS").lower() or "icrs"
-                return SkyCoord(ra, dec, unit=u.deg, frame=frame)
-        return None
+        tracking = self._text("TRACKSYS")
+        if tracking is not None and tracking != "RADEC":
+            return None
+        written = self._text("DATE")
+        if written is not None and self._header.get("DATE-OBS") == written:
+            # The time is that of writing, and what was computed for another time is wrong.
+            altaz = self.to_altaz_begin()
+            if altaz is None:
+                return None
+            icrs = altaz.transform_to(ICRS())
+            return SkyCoord(icrs, obstime=altaz.obstime, location=altaz.location)
+        try:
+            return tracking_from_degree_headers(self, ("RADESYS",), (("RASTART", "DECSTART"), ("RA", "DEC")))
+        except KeyError:
+            # A science exposure without coordinates.
+            return None
+        except (TypeError, ValueError) as exc:
+            _LOG.warning("%s is taken without its coordinates: %s", self.to_observation_id(), exc)
+            return None
 
     def to_altaz_begin(self) -> AltAz | None:
-        if not self._is_on_telescope() or not self.are_keys_ok(["ELSTART", "AZSTART"]):
+        return self._altaz("ELSTART", "AZSTART")
+
+    def to_altaz_end(self) -> AltAz | None:
+        return self._altaz("ELEND", "AZEND")
+
+    def _altaz(self, elevation: str, azimuth: str) -> AltAz | None:
+        if not self._is_on_telescope() or not self.are_keys_ok([elevation, azimuth]):
             return None
-        pairs = (("ELSTART", "AZSTART"),)
         try:
             return altaz_from_degree_headers(
-                self, pairs, self.to_datetime_begin(), max_alt=95.55, min_alt=-5.55
+                self, ((elevation, azimuth),), self.to_datetime_begin(), max_alt=95.55, min_alt=-5.55
             )
-        except KeyError:
+        except (KeyError, TypeError):
             # The values are not believable.
             return None
 
@@ -269,8 +359,33 @@ class LsstTranslator(FitsTranslator):
     def to_can_see_sky(self) -> bool | None:
         if self._number("SHUTTIME") == 0.0:
             return False
-        vignetted = self._text("VIGN_MIN")
-        if vignetted:
-            return vignetted != "FULLY"
-        sees: bool | None = super().to_can_see_sky() if self.guess_sky_from_type else None
-        return sees
+        match self._text("VIGN_MIN"):
+            case "FULLY":
+                return False
+            case "UNKNOWN":
+                return None
+            case str():
+                return True
+            case _:
+                return self._guessed_can_see_sky()
+
+    def _guessed_can_see_sky(self) -> bool | None:
+        if not self.guess_sky_from_type and self._text("CONTRLLR") != "H":
+            return None
+        kind = self.to_observation_type()
+        if kind in ("science", "object"):
+            return True
+        return False if kind in _NOT_OF_THE_SKY else None
+
+
+def _pack(exposure_id: int, detector: int) -> int | None:
+    """Return the number of a detector's exposure, or `None` if it has no room for one of its parts."""
+    day_obs, seq_num = divmod(exposure_id, MAX_SEQ_NUM)
+    year, month_and_day = divmod(day_obs, 100_00)
+    controller, year = divmod(year - 2000, 1000)
+    month, day = divmod(month_and_day, 100)
+    days = (datetime.date(2000 + year, month, day) - _PACKED_FIRST_DAY).days
+    if not (0 <= days <= _PACKED_DAYS and seq_num < _PACKED_SEQ_NUMS and controller < len(CONTROLLERS)):
+        return None
+    packed = controller * _PACKED_DAYS + days
+    return (packed * _PACKED_SEQ_NUMS + seq_num) * _PACKED_DETECTORS + detector

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ("check_cards", "check_times")
+__all__ = ("NUMBERS", "check_cards", "check_times")
 
 import math
 from collections.abc import Mapping
@@ -18,8 +18,12 @@ from ._raw import HeaderValue
 FIRST_YEAR, LAST_YEAR = 2015, 2099
 """Years in which a raw of these instruments can have been taken."""
 
-_FIRST_MJD, _LAST_MJD = (
-    float(Time(f"{year}-01-01", scale="tai").mjd) for year in (FIRST_YEAR, LAST_YEAR + 1)
+FIRST_SIMULATED_YEAR = 2000
+"""First year in which a simulation may pretend to have been taken."""
+
+_FIRST_MJD, _FIRST_SIMULATED_MJD, _LAST_MJD = (
+    float(Time(f"{year}-01-01", scale="tai").mjd)
+    for year in (FIRST_YEAR, FIRST_SIMULATED_YEAR, LAST_YEAR + 1)
 )
 
 MAX_EXPOSURE_TIME = 86_400.0
@@ -37,20 +41,29 @@ _TEXTS = ("OBJECT", "PROGRAM", "REASON", "TESTTYPE", "RUNNUM")
 _RANGES: Mapping[str, tuple[float, float]] = {
     **dict.fromkeys(("EXPTIME", "SHUTTIME"), (-math.inf, math.inf)),  # see `check_times`
     "DARKTIME": (-MAX_EXPOSURE_TIME, MAX_EXPOSURE_TIME),
-    **dict.fromkeys(("RA", "DEC", "RASTART", "DECSTART", "ROTPA", "ROTANGLE"), (-MAX_ANGLE, MAX_ANGLE)),
-    **dict.fromkeys(("ELSTART", "AZSTART"), (-MAX_ANGLE, MAX_ANGLE)),
+    **dict.fromkeys(("RA", "RASTART", "ROTPA", "ROTANGLE"), (-MAX_ANGLE, MAX_ANGLE)),
+    **dict.fromkeys(("DEC", "DECSTART"), (-90.0, 90.0)),
     **dict.fromkeys(("CURINDEX", "MAXINDEX"), (0, MAX_SEQ_NUM)),
 }
 """Believable values of cards that are numbers, which must be finite, too."""
 
+NUMBERS = frozenset(_RANGES)
 
-def check_cards(header: Mapping[str, HeaderValue]) -> None:
+
+_ROTATIONS = frozenset({"ROTPA", "ROTANGLE"})
+"""Of these the corrected values are checked; some headers have text, and not a number counts as not known."""
+
+
+def check_cards(header: Mapping[str, HeaderValue], corrected: Mapping[str, HeaderValue]) -> None:
     """Check the cards of a raw that become part of names, or are numbers.
 
     Parameters
     ----------
     header
-        Primary header.
+        Primary header, with the corrections of its exposure.
+    corrected
+        The same with the rules of its translator, which drop cards that could not be trusted, and take others
+        from hours or radians to degrees.
 
     Raises
     ------
@@ -66,9 +79,21 @@ def check_cards(header: Mapping[str, HeaderValue]) -> None:
         if isinstance(value, str) and not value.isprintable():
             raise RefusedError(f"{card} is {value!r}, which is no text.")
     for card, (low, high) in _RANGES.items():
-        number = _number(header.get(card))
-        if number is not None and not (math.isfinite(number) and low <= number <= high):
-            raise RefusedError(f"{card} is {number:g}, which cannot be.")
+        if corrected.get(card) is not None:
+            _check_number(card, (corrected if card in _ROTATIONS else header).get(card), low, high)
+
+
+def _check_number(card: str, value: HeaderValue, low: float, high: float) -> None:
+    if value is None or isinstance(value, bool):
+        return
+    try:
+        number = float(value)
+    except ValueError:
+        raise RefusedError(f"{card} is {value!r}, which is no number.") from None
+    if math.isnan(number) and card in _ROTATIONS:
+        return
+    if not (math.isfinite(number) and low <= number <= high):
+        raise RefusedError(f"{card} is {number:g}, which cannot be.")
 
 
 def check_times(info: ObservationInfo) -> None:
@@ -88,8 +113,9 @@ def check_times(info: ObservationInfo) -> None:
     told = f"The header of {info.observation_id}"
     if begin is None or end is None or exposure_time is None:
         raise RefusedError(f"{told} does not say when the exposure was taken.")
+    first = _FIRST_SIMULATED_MJD if info.has_simulated_content else _FIRST_MJD
     # Not as a date of Python's, which knows no year 0.
-    if not _FIRST_MJD <= begin.mjd < _LAST_MJD:
+    if not first <= begin.mjd < _LAST_MJD:
         raise RefusedError(f"{told} says that it began at MJD {begin.mjd:.5f}, which cannot be.")
     seconds = exposure_time.to_value(u.s)
     if not (seconds == -1.0 or 0.0 <= seconds <= MAX_EXPOSURE_TIME):
@@ -104,13 +130,3 @@ def _is_name(value: str) -> bool:
     if not value.strip():
         return True
     return value.isascii() and value.isprintable() and "/" not in value and bool(value.strip(" ."))
-
-
-def _number(value: HeaderValue) -> float | None:
-    """Return the value of a card as a number, as the translation would; `None` where it is none."""
-    if value is None or isinstance(value, bool):
-        return None
-    try:
-        return float(value)
-    except ValueError:
-        return None

@@ -77,16 +77,20 @@ def _exposure_fields(info: ObservationInfo) -> dict[str, Any]:
         azimuth, zenith_angle = float(info.altaz_begin.az.deg), float(info.altaz_begin.zen.deg)
     assert info.datetime_begin is not None, "A translated header says when the exposure began."
     assert info.datetime_end is not None, "A translated header says when the exposure ended."
-    assert info.exposure_time is not None, "A translated header gives the exposure time."
+    assert info.exposure_time_requested is not None, "A translated header gives the exposure time."
     return {
         "instrument": info.instrument,
         "id": info.exposure_id,
         "obs_id": info.observation_id,
         "physical_filter": info.physical_filter,
         "group": info.exposure_group,
+        # As older universes have it.
+        "group_name": info.exposure_group,
+        "group_id": info.visit_id,
         "day_obs": info.observing_day,
         "timespan": Timespan(info.datetime_begin, max(info.datetime_begin, info.datetime_end)),
-        "exposure_time": float(info.exposure_time.to_value(u.s)),
+        # Not the shutter's: as the full stack has it since June 2025.
+        "exposure_time": float(info.exposure_time_requested.to_value(u.s)),
         "dark_time": None if info.dark_time is None else float(info.dark_time.to_value(u.s)),
         "observation_type": info.observation_type,
         "observation_reason": info.observation_reason,

@@ -4,26 +4,42 @@ from __future__ import annotations
 
 __all__ = ("translate",)
 
-import functools
-import importlib
-import importlib.util
 import math
 from collections.abc import Mapping
 
-from astro_metadata_translator import ObservationInfo
+from astro_metadata_translator import ObservationInfo, fix_header
 
 from ._camera_translators import (
-    LatissTranslator,
     LsstCamSimTranslator,
     LsstCamTranslator,
     LsstComCamSimTranslator,
     LsstComCamTranslator,
 )
 from ._header import RefusedError
-from ._identity import identify
+from ._identity import RawIdentity, identify, identity_cards
+from ._latiss_translator import LatissTranslator
 from ._lsst_translator import LsstTranslator
-from ._possible import check_cards, check_times
+from ._possible import NUMBERS, check_cards, check_times
 from ._raw import HeaderValue
+from ._stack import has_full_stack
+
+_REQUIRED = frozenset({
+    "datetime_begin",
+    "datetime_end",
+    "detector_num",
+    "exposure_group",
+    "exposure_id",
+    "exposure_time_requested",
+    "group_counter_end",
+    "group_counter_start",
+    "has_simulated_content",
+    "instrument",
+    "observation_id",
+    "observation_type",
+    "observing_day",
+    "physical_filter",
+})  # fmt: skip
+"""What the full stack requires of a raw, too."""
 
 _TRANSLATORS: Mapping[str, type[LsstTranslator]] = {
     "LSSTCam": LsstCamTranslator,
@@ -47,9 +63,7 @@ def translate(header: Mapping[str, HeaderValue], filename: str | None = None) ->
     Returns
     -------
     info
-        What the header says of the exposure and its detector.  Of our own translators the property
-        ``detector_exposure_id`` is `None` and ``visit_id`` is the exposure's: what else they can be belongs
-        to the full stack.
+        What the header says of the exposure and its detector.
 
     Raises
     ------
@@ -61,32 +75,45 @@ def translate(header: Mapping[str, HeaderValue], filename: str | None = None) ->
     -----
     Where the full stack is there, its translators are used.  Corrections of single exposures are read from
     the folders in the environment variable ``METADATA_CORRECTIONS_PATH``, then from those that come with the
-    translators.
+    translators; then come the rules of the translator for whole nights.
     """
     identity = identify(header)
-    check_cards(header)
-    cards = {card: _printable(value) for card, value in header.items() if not _is_no_number(value)}
+    cards = {
+        card: _printable(value)
+        for card, value in header.items()
+        if card in NUMBERS or not _is_no_number(value)
+    }
     translator = None if has_full_stack() else _TRANSLATORS[identity.instrument]
     try:
+        fix_header(cards, translator_class=translator, filename=filename)
+        check_cards(identity_cards(identity.instrument, header), cards)
+        # Our own translators give nothing where a card is missing, and fail on one that cannot be.
         info = ObservationInfo(
-            cards, filename=filename, translator_class=translator, pedantic=True, quiet=True
+            cards,
+            filename=filename,
+            translator_class=translator,
+            pedantic=translator is not None,
+            required=set(_REQUIRED),
+            quiet=True,
         )
+    except RefusedError:
+        raise
     except (ArithmeticError, KeyError, TypeError, ValueError) as exc:
         raise RefusedError(f"The header of {identity.obs_id} cannot be translated: {_reason(exc)}") from exc
     check_times(info)
+    _check_identity(info, identity)
     return info
 
 
-@functools.cache
-def has_full_stack() -> bool:
-    """Whether the observatory's own package for these instruments, ``lsst.obs.lsst``, can be imported."""
-    try:
-        if importlib.util.find_spec("lsst.obs.lsst") is None:
-            return False
-        importlib.import_module("lsst.obs.lsst.translators")
-    except ImportError:
-        return False
-    return True
+def _check_identity(info: ObservationInfo, identity: RawIdentity) -> None:
+    """Check that every raw of an exposure, of which only the first is translated, belongs to the same."""
+    translated = (info.instrument, info.exposure_id, info.detector_num, info.observation_id)
+    if translated != (identity.instrument, identity.exposure_id, identity.detector, identity.obs_id):
+        raise RefusedError(
+            f"The header of {identity.obs_id} is of {identity.instrument}, exposure {identity.exposure_id}, "
+            f"detector {identity.detector}, but is translated to {translated[0]}, exposure {translated[1]}, "
+            f"detector {translated[2]} of {translated[3]}."
+        )
 
 
 def _printable(value: HeaderValue) -> HeaderValue:

@@ -19,17 +19,16 @@ from ._optics import Floats
 from ._records import make_record
 from ._sky import focal_plane_to_sky
 
-ONE_TO_ONE, BY_SEQ_START_END = 0, 2
+ONE_TO_ONE = 0
 
-VISIT_SYSTEMS: Mapping[int, str] = MappingProxyType(
-    {ONE_TO_ONE: "one-to-one", BY_SEQ_START_END: "by-seq-start-end"}
-)
-"""Names of the visit systems in use, by their numbers; both are the full stack's."""
+VISIT_SYSTEMS: Mapping[int, str] = MappingProxyType({ONE_TO_ONE: "one-to-one"})
+"""Names of the visit systems in use, by their numbers, which are the full stack's."""
 
-PADDING = 250
+PADDING: Mapping[str, int] = MappingProxyType({"LATISS": 4000})
 """Pixels by which a detector's region is wider than the detector on each side, as the full stack has it."""
 
-_CALIBRATIONS = frozenset({"bias", "dark", "flat", "dome", "domeflat"})
+_PADDING = 250
+"""That of other instruments."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -87,8 +86,8 @@ def make_visit(exposure: DimensionRecord, universe: DimensionUniverse) -> Visit 
     -------
     visit
         The one-to-one visit that the full stack's ``DefineVisitsTask`` would define with its default
-        configuration (``one-to-one-and-by-counter``, ``single-raw-wcs``), or `None` if the exposure does not
-        have one: if it lacks pointing or rotation, or cannot see the sky.
+        configuration (``one-to-one``, ``single-raw-wcs``), or `None` if the exposure does not have one: if it
+        lacks pointing or rotation, or cannot see the sky.
 
     Raises
     ------
@@ -97,28 +96,16 @@ def make_visit(exposure: DimensionRecord, universe: DimensionUniverse) -> Visit 
 
     Notes
     -----
-    The visit has the exposure's number and name, and is in both visit systems.  In a sequence of several
-    exposures (``seq_start`` is not ``seq_end``) it is in the one-to-one system alone, and that of the first
-    has ``9`` before its number and ``_first`` after its name: number and name of the first exposure are those
-    of the visit that all of them make together.  That one is not made here, as it cannot be known before the
-    last of them has come; ``butler define-visits`` of the full stack adds it.
-
-    The region of a detector is the hull of its corners, 250 pixels outside, that of the visit the hull of all
+    The visit has the exposure's number and name, also in a sequence of several exposures.  The region of a
+    detector is the hull of its corners, 250 pixels outside (LATISS: 4000), that of the visit the hull of all
     of them, guiders and wavefront sensors included, whatever detectors there are raws of.
-
-    One rule is stricter than the full stack's: a bias, dark or flat is no visit even if its header claims
-    that the telescope tracked and does not say whether the dome was closed.
     """
     pointing = exposure.tracking_ra, exposure.tracking_dec, exposure.sky_angle
     # Older universes have no such field.
-    can_see_sky = getattr(exposure, "can_see_sky", None)
-    if None in pointing or can_see_sky is False:
+    if None in pointing or getattr(exposure, "can_see_sky", None) is False:
         return None
-    if can_see_sky is None and exposure.observation_type in _CALIBRATIONS:
-        return None
-    number, name, systems = _identify(exposure)
     reason = exposure.observation_reason
-    key = {"instrument": exposure.instrument, "visit": number}
+    key = {"instrument": exposure.instrument, "visit": exposure.id}
     corners = _sky_corners(exposure)
     return Visit(
         systems=visit_system_records(exposure.instrument, universe),
@@ -126,8 +113,8 @@ def make_visit(exposure: DimensionRecord, universe: DimensionUniverse) -> Visit 
             universe,
             "visit",
             instrument=exposure.instrument,
-            id=number,
-            name=name,
+            id=exposure.id,
+            name=exposure.obs_id,
             day_obs=exposure.day_obs,
             physical_filter=exposure.physical_filter,
             seq_num=exposure.seq_num,
@@ -142,7 +129,8 @@ def make_visit(exposure: DimensionRecord, universe: DimensionUniverse) -> Visit 
         ),
         definition=make_record(universe, "visit_definition", exposure=exposure.id, **key),
         memberships=tuple(
-            make_record(universe, "visit_system_membership", visit_system=system, **key) for system in systems
+            make_record(universe, "visit_system_membership", visit_system=system, **key)
+            for system in VISIT_SYSTEMS
         ),
         detector_regions={
             detector: make_record(
@@ -159,15 +147,6 @@ def visit_system_records(instrument: str, universe: DimensionUniverse) -> tuple[
         make_record(universe, "visit_system", instrument=instrument, id=number, name=name)
         for number, name in VISIT_SYSTEMS.items()
     )
-
-
-def _identify(exposure: DimensionRecord) -> tuple[int, str, tuple[int, ...]]:
-    """Return number, name and visit systems of an exposure's one-to-one visit."""
-    if exposure.seq_start == exposure.seq_end:
-        return exposure.id, exposure.obs_id, (ONE_TO_ONE, BY_SEQ_START_END)
-    if exposure.seq_num == exposure.seq_start:
-        return int(f"9{exposure.id}"), f"{exposure.obs_id}_first", (ONE_TO_ONE,)
-    return exposure.id, exposure.obs_id, (ONE_TO_ONE,)
 
 
 def _sky_corners(exposure: DimensionRecord) -> dict[int, list[UnitVector3d]]:
@@ -191,11 +170,12 @@ def _sky_corners(exposure: DimensionRecord) -> dict[int, list[UnitVector3d]]:
 def _focal_plane_corners(instrument: str) -> tuple[tuple[int, ...], Floats, Floats]:
     """Return a camera's detectors and the places of their padded corners (detector, corner), millimetres."""
     camera = load_camera(instrument)
+    padding = PADDING.get(instrument, _PADDING)
     x_mm, y_mm = np.empty((len(camera), 4)), np.empty((len(camera), 4))
     for at, detector in enumerate(camera.values()):
         # A pixel's centre has whole numbers, so an edge lies half a pixel outside the first and the last.
-        left, right = -0.5 - PADDING, detector.columns - 0.5 + PADDING
-        low, high = -0.5 - PADDING, detector.rows - 0.5 + PADDING
+        left, right = -0.5 - padding, detector.columns - 0.5 + padding
+        low, high = -0.5 - padding, detector.rows - 0.5 + padding
         x_mm[at], y_mm[at] = detector.to_focal_plane(
             np.array([left, right, right, left]), np.array([low, low, high, high])
         )

@@ -20,7 +20,7 @@ from ._sky import band_of
 
 type Cards = dict[str, HeaderValue]
 
-_INSTRUME = {"LSSTCam": "lsstCam", "LSSTComCam": "ComCam"}
+_INSTRUME = {"LSSTCam": "lsstCam", "LSSTComCam": "ComCam", "LSSTComCamSim": "ComCamSim"}
 _PLATFORMS = {"MC": ("lsstcam", "camera"), "CC": ("comcam", "comcam"), "AT": ("auxtel", "lat")}
 _SIMULATED = {
     "MC": ("MTMOUNT", "MTM1M3", "MTM2", "CAMHEXAPOD", "M2HEXAPOD", "MTROTATOR", "MTDOME", "MTDOMETRAJECTORY"),
