@@ -94,9 +94,7 @@ def test_every_property_is_what_the_stack_has(shared_data: Path, name: str) -> N
     info = translate(header, name)
     for key, value in expected.items():
         assert_equal(plain(getattr(info, key), value), value, key)
-    assert not {
-        key for key in info.all_properties if key not in expected and getattr(info, key) is not None
-    }
+    assert not {key for key in info.all_properties if key not in expected and getattr(info, key) is not None}
     identity = identify(header)
     assert (identity.instrument, identity.exposure_id, identity.detector, identity.obs_id) == tuple(
         expected[key] for key in ("instrument", "exposure_id", "detector_num", "observation_id")
