@@ -39,6 +39,30 @@ def test_where_all_is_well_nothing_is_told_and_nothing_is_left(patient: Patient)
         assert not butler.query_dimension_records("group", instrument=CAMERA, explain=False)
 
 
+def test_folders_of_corrections_are_named(
+    patient: Patient, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    full, empty, absent = (tmp_path / name for name in ("full", "empty", "absent"))
+    for folder in (full, empty):
+        folder.mkdir()
+    (full / "LSSTCam-MC_O_20260501_000123.yaml").write_text("OBJECT: x")
+    (full / "LATISS-AT_O_20260501_000123.yaml").write_text("OBJECT: x")
+    monkeypatch.setenv("METADATA_CORRECTIONS_PATH", os.pathsep.join(map(str, (full, empty, absent))))
+    found = {finding.level: finding.found for finding in patient.findings("corrections")}
+    assert found["ok"] == f"{full} corrects the headers of 2 exposures"
+    assert f"{empty}, which METADATA_CORRECTIONS_PATH names, holds no correction" in found["warn"]
+    assert f"names {absent}, which cannot be read: No such file or directory" in found["FAIL"]
+
+
+def test_without_folders_of_corrections_the_rules_alone_are_in_force(
+    patient: Patient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("METADATA_CORRECTIONS_PATH", raising=False)
+    [found] = patient.findings("corrections")
+    assert found.level == "ok"
+    assert "METADATA_CORRECTIONS_PATH is not set" in found.found
+
+
 def test_a_repository_that_is_not_there_is_told_once_and_the_rest_is_looked_at(patient: Patient) -> None:
     found = patient.findings(repository="nowhere")
     [failed] = [finding for finding in found if finding.level == "FAIL"]
