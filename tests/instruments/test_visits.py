@@ -176,6 +176,19 @@ def test_corners_are_where_hand_and_sky_say(header: Callable[..., dict[str, Any]
         assert not region.contains(point(outside)), angle
 
 
+def test_regions_of_latiss_are_wide(header: Callable[..., dict[str, Any]]) -> None:
+    """``config/latiss/defineVisits.py`` of lsst/obs_lsst: 4000 pixels, of 0.0957 arcsec."""
+    latiss = header(INSTRUME="LATISS", ROTPA=0.0, GRATING="empty_1")
+    region = visit_of(latiss).detector_regions[0].region
+    centre = SkyCoord(10.0, -20.0, unit="deg")
+    for angle in (0.0, 90.0, 180.0, 270.0):
+        inside, outside = (
+            centre.directional_offset_by(angle * u.deg, side * u.arcsec) for side in (560.0, 590.0)
+        )
+        assert region.contains(point(inside)), angle
+        assert not region.contains(point(outside)), angle
+
+
 @pytest.mark.parametrize("rotation", [0.0, 45.0, 200.0])
 def test_regions_lie_as_the_rotation_says(header: Callable[..., dict[str, Any]], rotation: float) -> None:
     visit = visit_of(header(ROTPA=rotation))

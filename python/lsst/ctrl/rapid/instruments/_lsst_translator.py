@@ -303,22 +303,25 @@ class LsstTranslator(FitsTranslator):
         tracking = self._text("TRACKSYS")
         if tracking is not None and tracking != "RADEC":
             return None
-        written = self._text("DATE")
-        if written is not None and self._header.get("DATE-OBS") == written:
-            # The time is that of writing, and what was computed for another time is wrong.
-            altaz = self.to_altaz_begin()
-            if altaz is None:
-                return None
-            icrs = altaz.transform_to(ICRS())
-            return SkyCoord(icrs, obstime=altaz.obstime, location=altaz.location)
         try:
-            return tracking_from_degree_headers(self, ("RADESYS",), (("RASTART", "DECSTART"), ("RA", "DEC")))
+            return self._tracked_radec()
         except KeyError:
             # A science exposure without coordinates.
             return None
-        except (TypeError, ValueError) as exc:
+        except (LookupError, OSError, TypeError, ValueError) as exc:
             _LOG.warning("%s is taken without its coordinates: %s", self.to_observation_id(), exc)
             return None
+
+    def _tracked_radec(self) -> SkyCoord | None:
+        written = self._text("DATE")
+        if written is None or self._header.get("DATE-OBS") != written:
+            return tracking_from_degree_headers(self, ("RADESYS",), (("RASTART", "DECSTART"), ("RA", "DEC")))
+        # The time is that of writing, and what was computed for another time is wrong.
+        altaz = self.to_altaz_begin()
+        if altaz is None:
+            return None
+        icrs = altaz.transform_to(ICRS())
+        return SkyCoord(icrs, obstime=altaz.obstime, location=altaz.location)
 
     def to_altaz_begin(self) -> AltAz | None:
         return self._altaz("ELSTART", "AZSTART")
