@@ -12,6 +12,7 @@ from astro_metadata_translator import fix_header
 
 from lsst.ctrl.rapid.instruments import RefusedError, correction_folders, identify, translate
 from lsst.ctrl.rapid.instruments import _corrections as corrections
+from lsst.ctrl.rapid.instruments import _translators as translators
 from lsst.ctrl.rapid.instruments._camera_translators import LsstCamTranslator
 
 type Header = Callable[..., dict[str, Any]]
@@ -110,6 +111,22 @@ def test_raws_of_an_exposure_share_one_look_at_the_folders(
     assert identify(header(CCDSLOT="S12")).exposure_id == 2026050100123
     moment += 60.0
     assert identify(header(CCDSLOT="S12")).exposure_id == 2026050100009
+
+
+def test_a_translation_to_another_exposure_is_refused(
+    header: Header, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The other raws of the exposure are not translated: they would belong to the one in the header."""
+
+    class Newer(LsstCamTranslator):
+        def to_exposure_id(self) -> int:
+            return 2026050100124
+
+    monkeypatch.setitem(translators._TRANSLATORS, "LSSTCam", Newer)
+    with pytest.raises(
+        RefusedError, match=r"exposure 2026050100123, .* translated to LSSTCam, exposure 2026050100124"
+    ):
+        translate(header())
 
 
 def test_the_folders_in_force_are_known(folders: list[Path], monkeypatch: pytest.MonkeyPatch) -> None:

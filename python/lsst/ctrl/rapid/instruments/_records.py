@@ -84,9 +84,6 @@ def _exposure_fields(info: ObservationInfo) -> dict[str, Any]:
         "obs_id": info.observation_id,
         "physical_filter": info.physical_filter,
         "group": info.exposure_group,
-        # As older universes have it.
-        "group_name": info.exposure_group,
-        "group_id": info.visit_id,
         "day_obs": info.observing_day,
         "timespan": Timespan(info.datetime_begin, max(info.datetime_begin, info.datetime_end)),
         # Not the shutter's: as the full stack has it since June 2025.
