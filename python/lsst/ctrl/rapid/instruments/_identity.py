@@ -95,7 +95,11 @@ def identify(header: Mapping[str, HeaderValue]) -> RawIdentity:
         derived or is impossible, or the file holds the stamps of a guider.
     """
     instrument = find_instrument(header)
-    header = identity_cards(instrument, header)
+    return read_identity(instrument, identity_cards(instrument, header))
+
+
+def read_identity(instrument: str, header: Mapping[str, HeaderValue]) -> RawIdentity:
+    """Return which exposure and detector a header says, with nothing corrected; raises as `identify` does."""
     detector = _find_detector(instrument, header)
     exposure_id = compute_exposure_id(
         find_day_obs(header), find_seq_num(header), get_text(header, "CONTRLLR") or None

@@ -28,7 +28,7 @@ from astropy.time import Time, TimeDelta
 from ._camera import load_camera
 from ._corrections import CORRECTIONS_FOLDER
 from ._filters import physical_filter
-from ._identity import CONTROLLERS, MAX_SEQ_NUM, RawIdentity, find_day_obs, find_obs_id, identify
+from ._identity import CONTROLLERS, MAX_SEQ_NUM, RawIdentity, find_day_obs, find_obs_id, read_identity
 
 _LOG = logging.getLogger(__name__)
 
@@ -131,7 +131,7 @@ class LsstTranslator(FitsTranslator):
 
     @functools.cached_property
     def _identity(self) -> RawIdentity:
-        return identify(self._header)
+        return read_identity(self.instrument, self._header)
 
     def to_exposure_id(self) -> int:
         self._used_these_cards("DAYOBS", "SEQNUM", "CONTRLLR")

@@ -48,7 +48,7 @@ _RANGES: Mapping[str, tuple[float, float]] = {
 """Believable values of cards that are numbers, which must be finite, too."""
 
 NUMBERS = frozenset(_RANGES)
-
+"""Cards that are checked to be numbers."""
 
 _ROTATIONS = frozenset({"ROTPA", "ROTANGLE"})
 """Of these the corrected values are checked; some headers have text, and not a number counts as not known."""

@@ -14,7 +14,7 @@ import numpy as np
 from lsst.daf.butler import DimensionRecord, DimensionUniverse
 from lsst.sphgeom import ConvexPolygon, UnitVector3d
 
-from ._camera import load_camera
+from ._camera import camera_names, load_camera
 from ._optics import Floats
 from ._records import make_record
 from ._sky import focal_plane_to_sky
@@ -24,11 +24,8 @@ ONE_TO_ONE = 0
 VISIT_SYSTEMS: Mapping[int, str] = MappingProxyType({ONE_TO_ONE: "one-to-one"})
 """Names of the visit systems in use, by their numbers, which are the full stack's."""
 
-PADDING: Mapping[str, int] = MappingProxyType({"LATISS": 4000})
+PADDING: Mapping[str, int] = MappingProxyType({**dict.fromkeys(camera_names(), 250), "LATISS": 4000})
 """Pixels by which a detector's region is wider than the detector on each side, as the full stack has it."""
-
-_PADDING = 250
-"""That of other instruments."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -170,7 +167,7 @@ def _sky_corners(exposure: DimensionRecord) -> dict[int, list[UnitVector3d]]:
 def _focal_plane_corners(instrument: str) -> tuple[tuple[int, ...], Floats, Floats]:
     """Return a camera's detectors and the places of their padded corners (detector, corner), millimetres."""
     camera = load_camera(instrument)
-    padding = PADDING.get(instrument, _PADDING)
+    padding = PADDING[instrument]
     x_mm, y_mm = np.empty((len(camera), 4)), np.empty((len(camera), 4))
     for at, detector in enumerate(camera.values()):
         # A pixel's centre has whole numbers, so an edge lies half a pixel outside the first and the last.
