@@ -264,7 +264,7 @@ def _metadata(observation: Observation, dark_time: float, readouts: Sequence[Rea
         "exposure_time": observation.exposure_time,
         "dark_time_subtracted": dark_time,
         "mean_gain": float(np.mean([readout.values.gain for readout in readouts])) if readouts else None,
-        FRAME_KEY: PIXEL_FRAME,
         "mean_read_noise": float(np.mean([readout.read_noise for readout in readouts])) if readouts else None,
+        FRAME_KEY: PIXEL_FRAME,
     }
     return {key: value for key, value in facts.items() if value is not None}

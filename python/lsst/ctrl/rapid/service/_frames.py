@@ -4,6 +4,7 @@ from __future__ import annotations
 
 __all__ = ("check_calibration_frames", "check_run_frames")
 
+import logging
 import re
 from collections.abc import Container, Iterable
 
@@ -13,6 +14,8 @@ from lsst.images import GeneralizedImage
 from .._frame import FRAME_KEY, PIXEL_FRAME, RUN_DOC
 from ..model import InputError
 from ..plan import run_parts
+
+_LOG = logging.getLogger(__name__)
 
 _RUN = re.compile(r"(partial/)?\d{8}/.+-[0-9a-f]{8}")
 """What `run_name` makes, below an output or its chain of partial gathers."""
@@ -37,24 +40,25 @@ def check_calibration_frames(butler: Butler, repository: str, refs: Iterable[Dat
 
     Notes
     -----
-    One image of each RUN is read.  An image that does not name its frame is in that of its repository: the
-    one in ``butler.yaml``, reversed rows where version 0.1 made the repository, else cameraGeom's, as
-    everything that the LSST Science Pipelines write.
+    One image of each type and RUN is read; the shard that needs it reports one that cannot be read.  An image
+    that does not name its frame is in that of its repository: the one in ``butler.yaml``, reversed rows where
+    version 0.1 made the repository, else cameraGeom's, as everything that the LSST Science Pipelines write.
     """
-    of_runs: dict[str, DatasetRef] = {}
-    for ref in refs:
-        if ref.run not in of_runs and _is_image(ref):
-            of_runs[ref.run] = ref
-    if not of_runs:
+    samples = {(ref.run, ref.datasetType.name): ref for ref in refs if _is_image(ref)}
+    if not samples:
         return
     default = _default_frame(repository)
-    for run, ref in sorted(of_runs.items()):
-        frame = butler.get(ref).metadata.get(FRAME_KEY, default)
+    for (run, name), ref in sorted(samples.items()):
+        try:
+            frame = butler.get(ref).metadata.get(FRAME_KEY, default)
+        except (LookupError, OSError, RuntimeError, ValueError) as err:
+            _LOG.debug("The frame of the %s images in RUN %s is unknown: %s", name, run, err)
+            continue
         if frame != PIXEL_FRAME:
             raise InputError(
-                f"{repository}: the {ref.datasetType.name} images in RUN {run} have the rows of each "
-                "detector reversed, as version 0.1 wrote them; certify calibrations in the frame of "
-                "cameraGeom, or use a new repository (a new --work-dir makes one with calibrations)."
+                f"{repository}: the {name} images in RUN {run} have the rows of each detector reversed, as "
+                "version 0.1 wrote them; certify calibrations in the frame of cameraGeom, or use a new "
+                "repository (a new --work-dir makes one with calibrations)."
             )
 
 
