@@ -126,21 +126,46 @@ def test_the_visit_comes_with_the_first_raw(bench) -> None:
         assert [record.detector for record in found] == [94]
 
 
-def test_records_that_contradict_the_registry_are_told(bench) -> None:
+def with_exposure(item, **fields):
+    """Return a raw's or a shard's item with fields of its exposure's record changed."""
+    records = tuple(
+        r.definition.RecordClass(**{**r.toDict(), **fields}) if r.definition.name == "exposure" else r
+        for r in item.records
+    )
+    return dataclasses.replace(item, records=records)
+
+
+def fresh(bench) -> Committer:
+    """Return a committer that remembers nothing of what is registered."""
+    committer = Committer(bench.registrar, bench.told.put, interval=0.05, batch=4)
+    committer.start()
+    return committer
+
+
+def test_a_record_that_the_registry_has_otherwise_costs_no_work(bench, caplog) -> None:
     bench.committer.submit(bench.raws[0])
     bench.committed(1)
-    item = bench.raws[4]
-    other = [
-        r.definition.RecordClass(**{**r.toDict(), "exposure_time": 1234.5})
-        if r.definition.name == "exposure"
-        else r
-        for r in item.records
-    ]
-    with Butler.from_config(bench.repo, writeable=True) as butler:
-        from lsst.ctrl.rapid.commit import sync_records
+    committer = fresh(bench)
+    committer.submit(bench.run)
+    committer.submit(with_exposure(bench.raws[4], exposure_time=1234.5))
+    committer.submit(with_exposure(bench.shard(96), exposure_time=1234.5))
+    assert [one.error for one in bench.committed(3)] == ["", "", ""]
+    committer.close()
+    assert bench.registered()[96] == 1
+    warnings = [message for message in caplog.messages if "1234.5" in message]
+    assert len(warnings) == 1
+    assert "exposure_time is 30.0 in the registry, not 1234.5" in warnings[0]
 
-        with pytest.raises(Exception, match="onflict"):
-            sync_records(butler, other)
+
+def test_an_exposure_of_another_name_is_refused_with_both_names(bench) -> None:
+    bench.committer.submit(bench.raws[0])
+    bench.committed(1)
+    committer = fresh(bench)
+    committer.submit(with_exposure(bench.raws[6], obs_id="another"))
+    [told] = bench.committed(1)
+    committer.close()
+    assert "is 'MC_" in told.error
+    assert "not 'another'" in told.error
 
 
 def test_a_run_that_was_begun_with_other_versions_is_continued(bench) -> None:

@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 from lsst.daf.butler import Butler, DimensionRecord, Timespan
-from lsst.daf.butler.registry import ConflictingDefinitionError
 
 from lsst.ctrl.rapid.commit import sync_records
 from lsst.ctrl.rapid.ingest import make_repository
 from lsst.ctrl.rapid.instruments import make_visit, repository_config
+from lsst.ctrl.rapid.plan import ContradictionError
 
 CAMERA = "LSSTComCamSim"
 
@@ -110,10 +110,13 @@ def test_many_visits_are_registered_together_and_twice_does_nothing(
 @pytest.mark.parametrize(
     ("exposure", "told"),
     [
-        ({"exposure_time": 31.0}, "exposure_time"),
-        ({"target_name": "other", "azimuth": 12.0}, "target_name, azimuth"),
-        ({"sky_angle": 50.0}, "region"),
-        ({"tracking_ra": 10.1}, "region"),
+        ({"exposure_time": 31.0}, "exposure_time is 31.0 in the registry, not 30.0"),
+        (
+            {"target_name": "other", "azimuth": 12.0},
+            "target_name is 'other' in the registry, not 'field'; azimuth is 12.0 in the registry, not 90.0",
+        ),
+        ({"sky_angle": 50.0}, "region is another in the registry, not ours"),
+        ({"tracking_ra": 10.1}, "region is another in the registry, not ours"),
         ({"tracking_ra": 10.001, "sky_angle": 5.01}, ""),
         ({}, ""),
     ],
@@ -131,10 +134,7 @@ def test_a_visit_that_somebody_defined_stays(
     sync_records(night.butler, ours)
     assert night.there("visit", ours) == [one(theirs, "visit")]
     number = one(ours, "visit").id
-    warning = (
-        f"Visit {number} of {CAMERA} stays as it is in the registry, with another {told} than its "
-        "exposure gives."
-    )
+    warning = f"Visit {number} of {CAMERA} stays as it is registered: {told}."
     assert caplog.messages == ([warning] if told else [])
 
 
@@ -163,26 +163,61 @@ def test_a_visit_system_of_another_name_stays(night: Night, caplog: pytest.LogCa
     ]
     sync_records(night.butler, other)
     [warning] = caplog.records
-    assert "visit system 0 stays" in warning.getMessage()
+    told = warning.getMessage()
+    assert "name is 'by-counter-and-exposures' in the registry, not" in told or "'one-to-one'" in told
     assert night.there("visit", records) == [one(records, "visit")]
 
 
-def test_an_exposure_that_contradicts_the_registry_is_still_told(night: Night) -> None:
-    records = night.exposure()
-    sync_records(night.butler, records)
-    with pytest.raises(ConflictingDefinitionError):
-        sync_records(night.butler, changed(records, "exposure", exposure_time=1.0))
-
-
-def test_a_day_that_somebody_else_has_registered_otherwise_stays(
-    night: Night, caplog: pytest.LogCaptureFixture
+@pytest.mark.parametrize(
+    ("element", "fields", "told"),
+    [
+        ("exposure", {"exposure_time": 30.00137}, "exposure_time is 30.0 in the registry, not 30.00137"),
+        ("exposure", {"dark_time": 31.5}, "dark_time is None in the registry, not 31.5"),
+        ("exposure", {"observation_type": "acq"}, "observation_type is 'science' in the registry, not 'acq'"),
+        ("exposure", {"physical_filter": "i_06"}, "physical_filter is 'r_03' in the registry, not 'i_06'"),
+        ("exposure", {"day_obs": 20260502}, "day_obs is 20260501 in the registry, not 20260502"),
+        ("exposure", {"timespan": Timespan.from_day_obs(20260502)}, "timespan is "),
+        ("day_obs", {"timespan": Timespan.from_day_obs(20260501)}, "timespan is None in the registry, not "),
+        ("physical_filter", {"band": "x"}, "band is 'r' in the registry, not 'x'"),
+        ("visit_system", {"name": "my-own"}, "name is "),
+    ],
+    ids=lambda value: value if isinstance(value, str) else ",".join(value),
+)
+def test_what_the_registry_has_otherwise_stays_and_loses_nothing(
+    night: Night, caplog: pytest.LogCaptureFixture, element: str, fields: dict[str, Any], told: str
 ) -> None:
+    universe = night.butler.dimensions
+    records = [
+        *night.exposure(),
+        universe["day_obs"].RecordClass(instrument=CAMERA, id=20260502),
+        universe["physical_filter"].RecordClass(instrument=CAMERA, name="r_03", band="r"),
+    ]
+    sync_records(night.butler, records)
+    sync_records(night.butler, changed(records, element, **fields))
+    assert night.butler.query_dimension_records(element, data_id=one(records, element).dataId) == [
+        one(records, element)
+    ]
+    assert caplog.messages
+    assert all(told in message for message in caplog.messages)
+
+
+@pytest.mark.parametrize(
+    ("fields", "told"),
+    [
+        ({"obs_id": "another"}, "obs_id is '{obs_id}' in the registry, not 'another'"),
+        ({"id": 2026050199999}, "where obs_id '{obs_id}' is exposure {id} of"),
+    ],
+    ids=str,
+)
+def test_an_exposure_that_would_be_two_is_refused(night: Night, fields: dict[str, Any], told: str) -> None:
     records = night.exposure()
     sync_records(night.butler, records)
-    sync_records(night.butler, changed(night.exposure(), "day_obs", timespan=Timespan.from_day_obs(20260501)))
-    [warning] = caplog.records
-    assert f"The registry has {{instrument: '{CAMERA}', day_obs: 20260501}} otherwise" in warning.getMessage()
-    assert night.there("day_obs", records) == [one(records, "day_obs")]
+    number = fields.get("id", one(records, "exposure").id)
+    with pytest.raises(ContradictionError) as caught:
+        sync_records(night.butler, changed(records, "exposure", **fields))
+    message = str(caught.value)
+    assert message.startswith(f"exposure {number} of {CAMERA} contradicts the registry, ")
+    assert told.format(**one(records, "exposure").toDict()) in message
 
 
 def test_a_repository_knows_the_visit_systems_from_the_start(tmp_path: Path) -> None:

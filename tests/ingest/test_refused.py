@@ -17,7 +17,7 @@ import pytest
 from astropy.io import fits
 from lsst.daf.butler import Butler
 
-from lsst.ctrl.rapid.ingest import Door, Ingestor, _ingest, make_repository, open_raw
+from lsst.ctrl.rapid.ingest import Door, Ingestor, _visits, make_repository, open_raw
 from lsst.ctrl.rapid.instruments import RefusedError
 from lsst.ctrl.rapid.model import Arrival
 from lsst.ctrl.rapid.plan import RecordStore
@@ -211,7 +211,8 @@ def assert_matches(pattern: str, text: str) -> None:
 
 
 CARDS: list[tuple[str, str, str]] = [
-    ("INSTRUME", "'DECam'", "INSTRUME is 'DECam'; raws of LSSTCam"),
+    ("INSTRUME", "'XCam'", "INSTRUME is 'XCam', and no metadata translator .*; raws of LSSTCam are taken"),
+    ("INSTRUME", "'DECam'", r"it is of DECam, which this repository does not have \(it has LSSTCam\)"),
     ("INSTRUME", "'LATISS'", "it is of LATISS, which this repository does not have"),
     ("RAFTBAY", "'R99'", "R99_S11, which LSSTCam has not"),
     ("CCDSLOT", "'SG0'", "R22_SG0, which LSSTCam has not"),
@@ -278,7 +279,7 @@ def test_others_are_not_measured_by_a_header_that_nobody_understands(
         raise ZeroDivisionError("float division by zero")
 
     with monkeypatch.context() as patched:
-        patched.setattr(_ingest, "make_visit", stumble)
+        patched.setattr(_visits.ReaderVisits, "define", stumble)
         refusal = case.refusal(set_card(case.raw, "FILTER", "'g_6'"))
     assert refusal == "its header cannot be understood: ZeroDivisionError: float division by zero"
     assert case.read(write_small_raw(case.landing / "other.fits", CCDSLOT="S12")).detector == 95

@@ -10,7 +10,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
-from ..instruments import RefusedError, identify, read_primary_header
+from ..instruments import RawReaders, RefusedError
 from ..model import Outcome, OutcomeRecord
 from ._ledger import Refusals
 from ._model import Ended, Finding, Imbalance
@@ -142,10 +142,12 @@ class Account:
         self.findings.append(Finding(imbalance=Imbalance.WAITING, what=what, why=why))
 
 
-def identify_file(place: str) -> RawKey | None:
-    """Return which raw a file is by its header; `None` if it is none."""
+def identify_file(place: str, readers: RawReaders) -> RawKey | None:
+    """Return which raw a file is by its header; `None` if no instrument of the repository takes it."""
+    path = Path(place)
     try:
-        identity = identify(read_primary_header(Path(place)))
+        reader, header = readers.open(path)
+        identity = reader.identify(header, path)
     except (RefusedError, OSError, ValueError):
         return None
     return identity.instrument, identity.exposure_id, identity.detector

@@ -12,6 +12,7 @@ from pathlib import Path
 from lsst.daf.butler import Butler
 
 from .._opening import open_to_read
+from ..instruments import RawReaders
 from ..model import Outcome
 from ._account import Ends, account_for, identify_file, told_raw
 from ._disk import Disk
@@ -125,9 +126,11 @@ def _find_raws(
     raws = dict(read_raws(butler, disk, wanted))
     places = _places(raws)
     more: defaultdict[str, set[int]] = defaultdict(set)
-    for place, file in files.items():
-        if file.key is None and place not in places and (key := identify_file(place)) is not None:
-            files[place] = dataclasses.replace(file, key=key)
+    unknown = [place for place, file in files.items() if file.key is None and place not in places]
+    readers = RawReaders.from_butler(butler)
+    for place in unknown:
+        if (key := identify_file(place, readers)) is not None:
+            files[place] = dataclasses.replace(files[place], key=key)
             if key[1] not in wanted[key[0]]:
                 more[key[0]].add(key[1])
     raws |= read_raws(butler, disk, more)

@@ -27,14 +27,20 @@ _BATCH = 200
 @click.command()
 @click.argument("repo")
 @click.option(
-    "--instrument", "instruments", multiple=True, required=True, help="Instrument to register; repeatable."
+    "--instrument",
+    "instruments",
+    multiple=True,
+    required=True,
+    metavar="NAME|CLASS",
+    help="Instrument to register: a camera of the LSSTCam family, or any by the name of its class, like "
+    "lsst.obs.subaru.HyperSuprimeCam; repeatable.",
 )
 @log_level
 def init_repo(repo: str, instruments: tuple[str, ...], log_level: str) -> None:
     """Make a repository at REPO that takes raws, or add instruments to one."""
     start_logging(log_level)
-    make_repository(repo, instruments)
-    click.echo(f"{repo} takes raws of {', '.join(instruments)}.")
+    names = make_repository(repo, instruments)
+    click.echo(f"{repo} takes raws of {', '.join(names)}.")
 
 
 @click.command()

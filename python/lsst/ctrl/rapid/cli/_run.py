@@ -21,7 +21,7 @@ from rich.live import Live
 from rich.logging import RichHandler
 
 from ..arrival import DirectoryWatch, Quarantine
-from ..ingest import check_instruments
+from ..ingest import check_cameras
 from ..model import InputError, Policy, Report, SiteFile, check_output, load_rapid_file, load_site_file
 from ..plan import PipelineSource, is_away, load_pipeline, notice_lost_servers
 from ..service import Executor, Feeder, RunSettings, start_again
@@ -295,9 +295,9 @@ def settings_of(
     instruments = options["instruments"] or site.instruments
     detectors = options["detectors"] or site.detectors
     repository = options["repository"] or site.repository
-    check_instruments(instruments)
     simulation = None
     if options["exposures"] or repository is None:
+        check_cameras(instruments)
         simulation = simulation_config(
             instrument=instruments[0] if instruments else _EMBEDDED_INSTRUMENT,
             exposures=options["exposures"],

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import click
 
-from ..ingest import check_instruments
+from ..ingest import check_cameras
 from ..model import InputError
 from ._main import start_logging
 from ._options import NumberList, log_level
@@ -76,7 +76,7 @@ def test_channels(
     """
     started = time.monotonic()
     start_logging(log_level)
-    check_instruments([instrument])
+    check_cameras([instrument])
     find_pipetask()
     companions = plan_companions(pipeline, steps)
     with _folder(work_dir, keep=keep) as folder:

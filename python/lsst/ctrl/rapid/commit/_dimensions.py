@@ -8,8 +8,8 @@ import logging
 from collections.abc import Iterable
 
 from lsst.daf.butler import Butler, DimensionRecord
-from lsst.daf.butler.registry import ConflictingDefinitionError
 
+from ..plan import sync_record
 from ._visits import VISIT_ELEMENTS, register_visits
 
 _LOG = logging.getLogger(__name__)
@@ -30,24 +30,21 @@ def sync_records(butler: Butler, records: Iterable[DimensionRecord]) -> None:
 
     Raises
     ------
-    lsst.daf.butler.registry.ConflictingDefinitionError
-        If a record of an exposure contradicts what the registry has.
+    lsst.ctrl.rapid.plan.ContradictionError
+        If a record has the key of another thing: an exposure of one number with two names, or of one name
+        with two numbers.
 
     Notes
     -----
-    A visit, or the span of an observing day, that the registry has otherwise stays there as it is, with a
-    warning: it may be somebody else's.
+    A record that the registry has otherwise stays there as it is, with one warning that gives both values:
+    raws and products are registered all the same.
     """
     records = list({id(record): record for record in records}.values())
     for element in _ELEMENTS:
         for record in {r.dataId: r for r in records if r.definition.name == element}.values():
-            try:
-                is_new = butler.registry.syncDimensionData(element, record)
-            except ConflictingDefinitionError as err:
-                if element != "day_obs":
-                    raise
-                _LOG.warning("The registry has %s otherwise, and keeps it: %s", record.dataId, err)
-                continue
+            is_new, differing = sync_record(butler, record)
+            if differing:
+                _LOG.warning("%s stays as it is registered: %s.", record.dataId, differing)
             if is_new and element == "physical_filter":
                 _LOG.warning("A filter that the registry had not seen was registered: %s.", record)
     register_visits(butler, records)

@@ -12,8 +12,9 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 import sqlalchemy.exc
 
 from lsst.daf.butler import Butler, DimensionRecord
-from lsst.daf.butler.registry import ConflictingDefinitionError
 from lsst.sphgeom import ConvexPolygon, UnitVector3d, Vector3d
+
+from ..plan import ContradictionError, differences, sync_record
 
 _LOG = logging.getLogger(__name__)
 
@@ -68,9 +69,11 @@ def register_visits(butler: Butler, records: Iterable[DimensionRecord]) -> None:
 
 def _sync_system(butler: Butler, system: DimensionRecord) -> None:
     try:
-        butler.registry.syncDimensionData("visit_system", system)
-    except ConflictingDefinitionError as err:
-        _LOG.warning("The registry's own visit system %s stays: %s", system.dataId["visit_system"], err)
+        _, differing = sync_record(butler, system)
+    except ContradictionError as err:
+        differing = str(err)
+    if differing:
+        _LOG.warning("The registry's own visit systems stay: %s.", differing)
 
 
 def _missing(butler: Butler, visits: _Visits) -> Iterator[tuple[_Key, list[DimensionRecord]]]:
@@ -89,13 +92,14 @@ def _missing(butler: Butler, visits: _Visits) -> Iterator[tuple[_Key, list[Dimen
             yield key, records
             continue
         ours = next((r for r in records if r.definition.name == "visit"), None)
-        differing = [] if ours is None else _differences(ours, there[key])
+        if ours is None:
+            continue
+        differing = differences(ours, there[key])
+        if _alike(ours, there[key]):
+            differing.pop("region", None)
         if differing:
             _LOG.warning(
-                "Visit %d of %s stays as it is in the registry, with another %s than its exposure gives.",
-                key[1],
-                key[0],
-                ", ".join(differing),
+                "Visit %d of %s stays as it is registered: %s.", key[1], key[0], "; ".join(differing.values())
             )
 
 
@@ -109,15 +113,6 @@ def _insert(butler: Butler, visits: Iterable[Sequence[DimensionRecord]]) -> None
         for element, found in by_element.items():
             if found:
                 butler.registry.insertDimensionData(element, *found.values())
-
-
-def _differences(ours: DimensionRecord, theirs: DimensionRecord) -> list[str]:
-    """Return the names of the fields in which two visits differ."""
-    return [
-        name
-        for name in ours.fields.names
-        if (getattr(ours, name) != getattr(theirs, name) if name != "region" else not _alike(ours, theirs))
-    ]
 
 
 def _alike(ours: DimensionRecord, theirs: DimensionRecord) -> bool:

@@ -13,7 +13,7 @@ from lsst.daf.butler import Butler, DimensionUniverse, MissingDatasetTypeError
 from lsst.daf.butler.registry import MissingCollectionError
 from lsst.resources import ResourcePath
 
-from ..ingest import default_inputs, open_raw, registered_instruments
+from ..ingest import default_inputs, open_raw, registered_instruments, unreadable_instruments
 from ._finding import Finding, fault, fine, warning
 from ._place import Place
 
@@ -33,11 +33,19 @@ def look_at_repository(place: Place) -> Iterator[Finding]:
             f"its dimensions are of version {theirs.version}, those here of {ours.version}",
             "'butler migrate' brings it up to date",
         )
+    there = registered_instruments(butler)
     try:
-        open_raw(butler)
+        raw = open_raw(butler)
     except MissingDatasetTypeError:
         yield fault("it takes no raws yet", f"run 'rapid-exec init-repo {repository} --instrument NAME'")
-    there = registered_instruments(butler)
+    else:
+        wanted = set(place.settings.instruments or there)
+        for name, reason in sorted(unreadable_instruments(butler, raw).items()):
+            if name in wanted:
+                found = fault if place.settings.instruments else warning
+                yield found(
+                    f"raws of {name} are not taken: {reason}", "or name other instruments with --instrument"
+                )
     for name in place.settings.instruments or ([] if there else ["NAME"]):
         if name not in there:
             yield fault(

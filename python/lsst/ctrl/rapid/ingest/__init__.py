@@ -5,3 +5,4 @@ from ._ingest import *
 from ._places import *
 from ._registered import *
 from ._repository import *
+from ._visits import *

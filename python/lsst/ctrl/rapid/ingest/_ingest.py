@@ -20,22 +20,11 @@ from lsst.daf.butler import (
 )
 
 from .._phases import Phase, reached
-from ..instruments import (
-    HeaderValue,
-    RefusedError,
-    Visit,
-    check_complete,
-    exposure_cards,
-    exposure_records,
-    get_instrument,
-    identify,
-    make_visit,
-    read_primary_header,
-    translate,
-)
+from ..instruments import Header, RawReader, RawReaders, RefusedError, Visit
 from ..model import Arrival
 from ..plan import RecordStore
 from ._door import Door
+from ._visits import ReaderVisits, VisitDefiner
 
 _EXPOSURES_KEPT = 2000
 """Exposures whose translation is remembered: more than a night has."""
@@ -143,7 +132,7 @@ class _Exposure:
     """What the first raw of an exposure told of it."""
 
     path: Path
-    cards: Mapping[str, HeaderValue]
+    cards: Header
     records: Mapping[str, DimensionRecord]
     shutter_closed: float | None
 
@@ -159,21 +148,32 @@ class Ingestor:
         Dimension records that do not change with every exposure; those of new filters are added to it.
     door
         What refuses files before they are opened; `None` for files that a person has named.
+    visits
+        What defines visits; each instrument's reader if `None`.
 
     Notes
     -----
     Not for use by several threads at once.  Asks no database.
     """
 
-    def __init__(self, raw: DatasetType, records: RecordStore, door: Door | None = None) -> None:
+    def __init__(
+        self,
+        raw: DatasetType,
+        records: RecordStore,
+        door: Door | None = None,
+        visits: VisitDefiner | None = None,
+    ) -> None:
         self._raw = raw
         self._door = door
         self._records = records
+        self._readers = RawReaders.of(
+            (record for record in records.static() if record.definition.name == "instrument"), raw
+        )
+        self._definer: VisitDefiner = visits or ReaderVisits()
         self._exposures: OrderedDict[tuple[str, int], _Exposure] = OrderedDict()
         self._visits: OrderedDict[tuple[str, int], tuple[Visit | None, tuple[DimensionRecord, ...]]] = (
             OrderedDict()
         )
-        self._formatters: dict[str, tuple[str, type[Formatter | FormatterV2]]] = {}
 
     def read(self, arrival: Arrival) -> RawReady:
         """Return a raw, known.
@@ -202,28 +202,18 @@ class Ingestor:
         try:
             if self._door is not None:
                 self._door.check(arrival.path)
-            header = read_primary_header(arrival.path)
-            identity = identify(header)
-            content = check_complete(arrival.path, instrument=identity.instrument, detector=identity.detector)
+            reader, header = self._readers.open(arrival.path)
+            identity = reader.identify(header, arrival.path)
+            content = reader.check_complete(arrival.path)
         except FileNotFoundError:
             raise RefusedError("it was gone before it could be read") from None
         except OSError as err:
             raise RefusedError(f"it cannot be read: {err.strerror or err}") from err
         instrument = identity.instrument
-        if self._records.get("instrument", instrument) is None:
-            known = sorted(
-                str(r.dataId["instrument"])
-                for r in self._records.static()
-                if r.definition.name == "instrument"
-            )
-            raise RefusedError(
-                f"it is of {instrument}, which this repository does not have (it has {', '.join(known)}); "
-                f"register it with 'rapid-exec init-repo REPO --instrument {instrument}', then start again"
-            )
         if self._records.get("detector", instrument, identity.detector) is None:
             raise RefusedError(f"{instrument} has no detector {identity.detector} in this repository")
-        exposure = self._exposure(instrument, identity.exposure_id, header, arrival.path)
-        visit, to_register = self._visit(instrument, identity.exposure_id, exposure.records)
+        exposure = self._exposure(reader, identity.exposure_id, header, arrival.path)
+        visit, to_register = self._visit(reader, identity.exposure_id, exposure.records)
         own = tuple(exposure.records.values())
         records = own if visit is None else (*own, *visit.records_for(identity.detector))
         self._records.add(records)
@@ -236,8 +226,8 @@ class Ingestor:
             )
         finally:
             self._records.discard(records)
-        run, formatter = self._raw_run(instrument, identity.detector)
-        ref = DatasetRef(self._raw, data_id, run=run, id_generation_mode=DatasetIdGenEnum.DATAID_TYPE_RUN)
+        mode = DatasetIdGenEnum.DATAID_TYPE_RUN
+        ref = DatasetRef(self._raw, data_id, run=reader.raw_run, id_generation_mode=mode)
         reached(Phase.HEADER_READ)
         return RawReady(
             ref=ref,
@@ -248,7 +238,7 @@ class Ingestor:
             seen=arrival.seen,
             ready=time.time(),
             arrival=arrival,
-            formatter=formatter,
+            formatter=reader.formatter(identity.detector),
             content=content,
         )
 
@@ -259,12 +249,10 @@ class Ingestor:
             del self._exposures[newest]
             self._visits.pop(newest, None)
 
-    def _exposure(
-        self, instrument: str, exposure: int, header: Mapping[str, HeaderValue], path: Path
-    ) -> _Exposure:
+    def _exposure(self, reader: RawReader, exposure: int, header: Header, path: Path) -> _Exposure:
         """Return what is known of an exposure, translating this header if it is the first."""
-        cards = exposure_cards(header)
-        known = self._exposures.get((instrument, exposure))
+        cards = reader.exposure_cards(header, path)
+        known = self._exposures.get((reader.instrument, exposure))
         if known is not None:
             differing = sorted(k for k in cards.keys() & known.cards.keys() if cards[k] != known.cards[k])
             if differing:
@@ -273,25 +261,26 @@ class Ingestor:
                     f"its header contradicts that of {known.path.name} of the same exposure: {told}"
                 )
             return known
-        info = translate(header, str(path))
-        records = self._with_known_filter(exposure_records(info, self._records.universe))
+        info = reader.translate(header, path)
+        records = self._with_known_filter(reader.exposure_records(info, self._records.universe))
         end = info.datetime_end
         found = _Exposure(path, cards, records, None if end is None else end.unix)
-        self._exposures[instrument, exposure] = found
+        self._exposures[reader.instrument, exposure] = found
         while len(self._exposures) > _EXPOSURES_KEPT:
             self._exposures.popitem(last=False)
         return found
 
     def _visit(
-        self, instrument: str, exposure: int, records: Mapping[str, DimensionRecord]
+        self, reader: RawReader, exposure: int, records: Mapping[str, DimensionRecord]
     ) -> tuple[Visit | None, tuple[DimensionRecord, ...]]:
         """Return the visit of an exposure, and all records of both."""
-        known = self._visits.get((instrument, exposure))
+        place = reader.instrument, exposure
+        known = self._visits.get(place)
         if known is not None:
             return known
-        visit = make_visit(records["exposure"], self._records.universe)
+        visit = self._definer.define(reader, records, self._records)
         of_visit = () if visit is None else self._with_known_detectors(visit.records)
-        self._visits[instrument, exposure] = made = (visit, (*records.values(), *of_visit))
+        self._visits[place] = made = (visit, (*records.values(), *of_visit))
         while len(self._visits) > _VISITS_KEPT:
             self._visits.popitem(last=False)
         return made
@@ -310,13 +299,3 @@ class Ingestor:
                 "detector", data_id["instrument"], data_id["detector"]
             ):
                 yield record
-
-    def _raw_run(self, instrument: str, detector: int) -> tuple[str, type[Formatter | FormatterV2]]:
-        if instrument not in self._formatters:
-            found = get_instrument(instrument)
-            data_id = {"instrument": instrument, "detector": detector}
-            self._formatters[instrument] = (
-                found.makeDefaultRawIngestRunName(),
-                found.getRawFormatter(data_id),
-            )
-        return self._formatters[instrument]

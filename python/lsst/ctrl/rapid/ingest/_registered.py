@@ -2,13 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = (
-    "RegisteredRaw",
-    "check_instrument_classes",
-    "group_sizes",
-    "read_registered",
-    "select_registered",
-)
+__all__ = ("RegisteredRaw", "group_sizes", "read_registered", "select_registered")
 
 import dataclasses
 import time
@@ -20,7 +14,6 @@ from astropy.time import Time
 from sqlalchemy.exc import DataError
 
 from lsst.daf.butler import Butler, ButlerUserError, DimensionRecord
-from lsst.utils import doImportType
 
 from ..model import InputError
 from ..plan import RecordsMessage, check_where, records_to_message, split_records
@@ -206,23 +199,3 @@ def group_sizes(butler: Butler, places: Iterable[tuple[str, int]]) -> Mapping[tu
             )
             sizes.update((instrument, str(row["group"])) for row in rows)
     return sizes
-
-
-def check_instrument_classes(butler: Butler, instruments: Iterable[str]) -> None:
-    """Check that the classes of instruments are here: their raws are read with what they bring.
-
-    Raises
-    ------
-    InputError
-        If one cannot be imported.
-    """
-    for instrument in instruments:
-        [record] = butler.query_dimension_records("instrument", instrument=instrument)
-        try:
-            doImportType(record.class_name)
-        except (ImportError, TypeError) as err:
-            raise InputError(
-                f"The repository's instrument {instrument} is of class {record.class_name}, which cannot be "
-                f"imported here ({err}): set up the package that has it, or name other instruments with "
-                "--instrument."
-            ) from None

@@ -1,28 +1,51 @@
-"""Repositories that can take our raws: making one, and checking one that somebody else made."""
+"""Repositories that can take our raws: making one, and checking one that others made."""
 
 from __future__ import annotations
 
-__all__ = ("check_instruments", "default_inputs", "make_repository", "open_raw", "registered_instruments")
+__all__ = (
+    "check_cameras",
+    "default_inputs",
+    "make_repository",
+    "open_raw",
+    "readable_instruments",
+    "registered_instruments",
+    "unreadable_instruments",
+)
 
-from collections.abc import Iterable
+import logging
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from lsst.daf.butler import Butler, CollectionType, DatasetType, MissingDatasetTypeError
+from lsst.daf.butler import (
+    Butler,
+    CollectionType,
+    DatasetType,
+    DimensionRecord,
+    MissingDatasetTypeError,
+)
 from lsst.daf.butler.registry import MissingCollectionError
 from lsst.pipe.base import Instrument
+from lsst.utils.introspection import get_full_type_name
 
 from ..instruments import (
     RAW_STORAGE_CLASS,
+    RawReaders,
+    camera_names,
     get_instrument,
-    has_full_stack,
+    import_instrument,
+    make_reader,
+    raw_definition,
     repository_config,
     repository_config_file,
 )
-from ..model import InputError
-from ..plan import register_run
+from ..model import InputError, did_you_mean
+from ..plan import ContradictionError, register_run
+from ._keeping_registry import KeepingRegistry
+
+_LOG = logging.getLogger(__name__)
 
 
-def make_repository(root: Path | str, instruments: Iterable[str]) -> None:
+def make_repository(root: Path | str, instruments: Iterable[str]) -> list[str]:
     """Make a repository, or add instruments to one; what is there already stays as it is.
 
     Parameters
@@ -30,51 +53,160 @@ def make_repository(root: Path | str, instruments: Iterable[str]) -> None:
     root
         Its folder, or the URI of its configuration.
     instruments
-        Names of the instruments to register, each with its raw and calibration collections and the chain
+        What to register: the name of a camera of the LSSTCam family or of an instrument that the repository
+        has, or the full name of a class.  Each gets its raw and calibration collections and the chain
         ``{instrument}/defaults`` of both.
 
+    Returns
+    -------
+    names
+        Names of the instruments in the registry.
+
     Raises
     ------
     InputError
-        If an instrument is not known, or the repository's raws cannot be read here.
+        If an instrument is not known, or the repository's raws cannot be read here.  Nothing is registered
+        then.
     """
-    found = check_instruments(instruments)
+    names = list(instruments)
     if not Butler.has_repo_config(str(root)):
+        found = [_find_instrument(name, {}) for name in names]
+        _agree(root, found)
         Butler.makeRepo(str(root), config=repository_config())
     with Butler.from_config(str(root), writeable=True) as butler:
+        classes = {record.name: record.class_name for record in _instrument_records(butler)}
+        found = [_find_instrument(name, classes) for name in names]
+        raw = _raw_type(root, butler, found)
         for instrument in found:
-            instrument.register(butler.registry)
-            raws, calibrations = instrument.makeDefaultRawIngestRunName(), f"{instrument.getName()}/calib"
-            register_run(butler, raws)
-            butler.collections.register(calibrations, CollectionType.CALIBRATION)
-            chain = f"{instrument.getName()}/defaults"
-            if butler.collections.register(chain, CollectionType.CHAINED):
-                butler.collections.redefine_chain(chain, [raws, calibrations])
-        storage_class = "Exposure" if has_full_stack() else RAW_STORAGE_CLASS
-        if storage_class not in butler.storageClasses:
-            raise InputError(
-                f"{root}: the repository lacks our raws' storage class {storage_class!r}; add the keys of "
-                f"{repository_config_file()} to its butler.yaml."
-            )
-        try:
-            open_raw(butler)
-        except MissingDatasetTypeError:
-            dimensions = butler.dimensions.conform(["instrument", "exposure", "detector"])
-            butler.registry.registerDatasetType(DatasetType("raw", dimensions, storage_class))
+            name = instrument.getName()
+            class_name = classes.get(name, get_full_type_name(instrument))
+            try:
+                make_reader(name, class_name, raw.storageClass_name)
+            except LookupError as err:
+                raise InputError(f"{root}: {name}: {err.args[0]}.") from None
+        for instrument in found:
+            _register(root, butler, instrument)
+        butler.registry.registerDatasetType(raw)
+    return [instrument.getName() for instrument in found]
 
 
-def check_instruments(names: Iterable[str]) -> list[Instrument]:
-    """Return the instruments of these names.
+def _find_instrument(name: str, registered: Mapping[str, str]) -> Instrument:
+    """Return an instrument by its name, or the name of its class.
 
     Raises
     ------
     InputError
-        If one is not known; the message names those that are.
+        If there is none.
+    """
+    if "." in name:
+        try:
+            return import_instrument(name)
+        except LookupError as err:
+            raise InputError(f"--instrument: {err.args[0]}.") from None
+    if name in camera_names():
+        return get_instrument(name)
+    if name in registered:
+        try:
+            return import_instrument(registered[name])
+        except LookupError as err:
+            raise InputError(f"Instrument {name}: {err.args[0]}.") from None
+    known = [*camera_names(), *sorted(registered.keys() - set(camera_names()))]
+    raise InputError(
+        f"There is no instrument {name!r}; known are {', '.join(known)}, and any other by the name of its "
+        f"class, like lsst.obs.subaru.HyperSuprimeCam{did_you_mean(name, known)}"
+    )
+
+
+def _agree(root: Path | str, instruments: Iterable[Instrument]) -> tuple[str, tuple[str, ...], str] | None:
+    """Return the definition of raws that instruments have in common.
+
+    Raises
+    ------
+    InputError
+        If they differ.
+    """
+    definitions = {instrument.getName(): raw_definition(instrument) for instrument in instruments}
+    if len(set(definitions.values())) > 1:
+        told = ", ".join(
+            f"{kind} ({found[2]}) of {name}" for name, found in definitions.items() for kind in [found[0]]
+        )
+        raise InputError(
+            f"{root}: the raws of these instruments are datasets of different types: {told}; use a "
+            "repository for each."
+        )
+    return next(iter(definitions.values()), None)
+
+
+def _raw_type(root: Path | str, butler: Butler, instruments: Iterable[Instrument]) -> DatasetType:
+    """Return the dataset type of raws, as it is registered or as the instruments need it.
+
+    Raises
+    ------
+    InputError
+        If raws of it could not be read here.
     """
     try:
-        return [get_instrument(name) for name in names]
-    except LookupError as err:
-        raise InputError(str(err.args[0])) from None
+        return open_raw(butler)
+    except MissingDatasetTypeError:
+        pass
+    found = _agree(root, instruments)
+    if found is None:
+        raise InputError(f"{root}: name an instrument.")
+    name, dimensions, storage_class = found
+    if storage_class == RAW_STORAGE_CLASS and storage_class not in butler.storageClasses:
+        raise InputError(
+            f"{root}: the repository lacks our raws' storage class {storage_class!r}; add the keys of "
+            f"{repository_config_file()} to its butler.yaml."
+        )
+    if name != "raw":
+        raise InputError(
+            f"{root}: its raws would be datasets of type {name!r}; those of type 'raw' are taken."
+        )
+    try:
+        raw = DatasetType(
+            name, butler.dimensions.conform(dimensions), butler.storageClasses.getStorageClass(storage_class)
+        )
+        _ = raw.storageClass.pytype
+    except (ImportError, KeyError, ValueError) as err:
+        raise InputError(
+            f"{root}: raws are of storage class {storage_class!r}, which cannot be read here ({err})."
+        ) from None
+    return raw
+
+
+def _register(root: Path | str, butler: Butler, instrument: Instrument) -> None:
+    """Register an instrument and its collections; what is registered otherwise stays, with a warning."""
+    name = instrument.getName()
+    registry = KeepingRegistry(butler)
+    try:
+        instrument.register(registry)  # type: ignore[arg-type]  # as much of a registry as it needs
+    except ContradictionError as err:
+        raise InputError(f"{root}: {name} cannot be registered: {err}.") from None
+    for element, kept in registry.kept.items():
+        more = f" (and {len(kept) - 1} more records)" if len(kept) > 1 else ""
+        _LOG.warning("%s: a record of %s stays as it is registered: %s%s.", name, element, kept[0], more)
+    raws, calibrations = instrument.makeDefaultRawIngestRunName(), f"{name}/calib"
+    register_run(butler, raws)
+    butler.collections.register(calibrations, CollectionType.CALIBRATION)
+    chain = f"{name}/defaults"
+    if butler.collections.register(chain, CollectionType.CHAINED):
+        butler.collections.redefine_chain(chain, [raws, calibrations])
+
+
+def check_cameras(names: Iterable[str]) -> None:
+    """Check that there are cameras of these names in the LSSTCam family, which can be simulated.
+
+    Raises
+    ------
+    InputError
+        If there is none; the message names those that there are.
+    """
+    for name in names:
+        if name not in camera_names():
+            raise InputError(
+                f"There is no camera {name!r} to simulate; known are {', '.join(camera_names())}"
+                f"{did_you_mean(name, camera_names())}"
+            )
 
 
 def open_raw(butler: Butler) -> DatasetType:
@@ -105,10 +237,53 @@ def open_raw(butler: Butler) -> DatasetType:
 
 def registered_instruments(butler: Butler) -> list[str]:
     """Return the names of the instruments that a repository has, in alphabetical order."""
-    return sorted(
-        str(record.dataId["instrument"])
-        for record in butler.query_dimension_records("instrument", explain=False)
-    )
+    return sorted(record.name for record in _instrument_records(butler))
+
+
+def readable_instruments(butler: Butler, raw: DatasetType, wanted: Iterable[str]) -> list[str]:
+    """Return the names of the instruments whose raws are taken.
+
+    Parameters
+    ----------
+    butler
+        The repository.
+    raw
+        The dataset type of raws.
+    wanted
+        Those that were asked for; all that can be read here, if none is.
+
+    Raises
+    ------
+    InputError
+        If one that was asked for is not registered or cannot be read here, or none can be.
+    """
+    records = _instrument_records(butler)
+    readers = RawReaders.of(records, raw)
+    there = sorted(record.name for record in records)
+    if wanted := list(wanted):
+        for name in wanted:
+            if name not in there:
+                raise InputError(
+                    f"instrument {name!r} is not registered (there are {', '.join(there)}"
+                    f"{did_you_mean(name, there)}); 'rapid-exec init-repo REPO --instrument NAME' registers one"
+                )
+            if reason := readers.unreadable.get(name):
+                raise InputError(f"instrument {name} cannot be used: {reason}")
+        return wanted
+    for name, reason in sorted(readers.unreadable.items()):
+        _LOG.warning("Raws of %s are not taken: %s.", name, reason)
+    if readers.unreadable and not readers.readers:
+        raise InputError("no instrument of it can be read here (see the lines above)")
+    return sorted(readers.readers)
+
+
+def unreadable_instruments(butler: Butler, raw: DatasetType) -> Mapping[str, str]:
+    """Return why raws of registered instruments cannot be read here, by the name of the instrument."""
+    return RawReaders.of(_instrument_records(butler), raw).unreadable
+
+
+def _instrument_records(butler: Butler) -> list[DimensionRecord]:
+    return butler.query_dimension_records("instrument", explain=False)
 
 
 def default_inputs(butler: Butler, instruments: Iterable[str]) -> list[str]:

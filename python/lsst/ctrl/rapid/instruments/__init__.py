@@ -10,8 +10,10 @@ from ._header import RefusedError, read_primary_header
 from ._identity import RawIdentity, compute_exposure_id, exposure_cards, identify
 from ._image_formatter import UncompressedFormatter
 from ._instruments import Latiss, LsstCam, LsstCamSim, LsstComCam, LsstComCamSim, get_instrument
+from ._protocol import Header, RawReader
 from ._raw import HeaderValue, RawImage, RawSegment
 from ._reader import read_raw
+from ._readers import RawReaders, import_instrument, make_reader, raw_definition
 from ._records import exposure_records
 from ._sky import focal_plane_to_sky
 from ._stack import has_full_stack
@@ -25,6 +27,7 @@ __all__ = (
     "SCALE_CARD",
     "Camera",
     "CameraDetector",
+    "Header",
     "HeaderValue",
     "Latiss",
     "LsstCam",
@@ -35,6 +38,8 @@ __all__ = (
     "RawFormatter",
     "RawIdentity",
     "RawImage",
+    "RawReader",
+    "RawReaders",
     "RawSegment",
     "RefusedError",
     "UncompressedFormatter",
@@ -51,10 +56,13 @@ __all__ = (
     "get_instrument",
     "has_full_stack",
     "identify",
+    "import_instrument",
     "known_filters",
     "load_camera",
+    "make_reader",
     "make_visit",
     "physical_filter",
+    "raw_definition",
     "read_primary_header",
     "read_raw",
     "repository_config",

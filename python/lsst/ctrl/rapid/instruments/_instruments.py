@@ -16,6 +16,7 @@ from ._camera import CameraDetector, load_camera
 from ._filters import known_filters
 from ._formatter import RawFormatter
 from ._stack import has_full_stack
+from ._storage import RAW_STORAGE_CLASS
 from ._visits import visit_system_records
 
 MAX_EXPOSURE = 7050123199999
@@ -30,6 +31,7 @@ class LsstCam(Instrument):
 
     instrument_name: ClassVar[str] = "LSSTCam"
     detector_max: ClassVar[int] = 1000
+    raw_definition = ("raw", ("instrument", "exposure", "detector"), RAW_STORAGE_CLASS)
 
     @classmethod
     def getName(cls) -> str:

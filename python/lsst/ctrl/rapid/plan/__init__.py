@@ -3,6 +3,7 @@
 from ._builders import *
 from ._calibrations import *
 from ._compile import *
+from ._conflicts import *
 from ._describe import *
 from ._messages import *
 from ._quanta import *

@@ -20,7 +20,7 @@ from lsst.daf.butler.registry import MissingCollectionError
 from .._opening import open_to_read
 from ..conductor import InstrumentPatterns, PatternDetector
 from ..datastore import ScratchFolder
-from ..ingest import Raw, default_inputs, open_raw, registered_instruments
+from ..ingest import Raw, default_inputs, open_raw, readable_instruments, registered_instruments
 from ..model import InputError, Policy, RapidFile, load_rapid_file
 from ..plan import (
     CompiledPipeline,
@@ -158,7 +158,7 @@ def compile_run(settings: RunSettings) -> CompiledRun:
             f"{settings.repository}: the repository takes no raws yet; "
             f"run 'rapid-exec init-repo {settings.repository} --instrument NAME'."
         ) from None
-    instruments = _instruments(butler, settings)
+    instruments = _instruments(butler, raw, settings)
     inputs = settings.inputs or default_inputs(butler, instruments)
     try:
         butler.collections.query(inputs)
@@ -259,15 +259,10 @@ def _check_init_inputs(butler: Butler, inputs: Sequence[str], pipelines: Sequenc
                 )
 
 
-def _instruments(butler: Butler, settings: RunSettings) -> list[str]:
-    registered = registered_instruments(butler)
-    if not registered:
+def _instruments(butler: Butler, raw: DatasetType, settings: RunSettings) -> list[str]:
+    if not registered_instruments(butler):
         raise InputError(f"{settings.repository}: no instrument is registered; run 'rapid-exec init-repo'.")
-    for name in settings.instruments:
-        if name not in registered:
-            raise InputError(
-                f"{settings.repository}: instrument {name!r} is not registered "
-                f"(there are {', '.join(registered)}); "
-                f"run 'rapid-exec init-repo {settings.repository} --instrument {name}'."
-            )
-    return list(settings.instruments) or registered
+    try:
+        return readable_instruments(butler, raw, settings.instruments)
+    except InputError as err:
+        raise InputError(f"{settings.repository}: {err}") from None

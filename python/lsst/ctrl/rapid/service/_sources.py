@@ -22,7 +22,6 @@ from .._opening import open_to_read
 from ..arrival import ButlerWatch, DirectoryWatch, FoundRaws, Lookout
 from ..ingest import (
     RegisteredRaw,
-    check_instrument_classes,
     group_sizes,
     read_registered,
     select_registered,
@@ -74,7 +73,6 @@ class Sources:
         self._folders.check()
         self._butler: ButlerWatch | None = None
         if settings.watch_butler:
-            check_instrument_classes(compiled.butler, compiled.instruments)
             since = settings.since or observing_day(time.time(), before=1)
             _LOG.info("Raws in the repository since day_obs %d that have no outcome are taken.", since)
             lookouts = [
@@ -187,7 +185,6 @@ def select_raws(settings: RunSettings, compiled: CompiledRun, ended: EndedBefore
     InputError
         If the expression is not valid, or selects nothing.
     """
-    check_instrument_classes(compiled.butler, compiled.instruments)
     found = select_registered(compiled.butler, compiled.instruments, compiled.inputs, settings.data_query)
     wanted = {place: detectors & compiled.expected[place[0]] for place, detectors in found.items()}
     wanted = {place: detectors for place, detectors in wanted.items() if detectors}
