@@ -40,7 +40,10 @@ def repo(tmp_path_factory: pytest.TempPathFactory) -> Path:
         (["run", SUMMIT, "-b", "nowhere"], "nowhere"),
         (["run", SUMMIT, "-b", "{repo}", "--instrument", "LSSTCam"], "init-repo"),
         (["run", SUMMIT, "-b", "{repo}", "--detectors", "94"], "no detector 94"),
-        (["run", SUMMIT, "-b", "{repo}", "--pattern", "minimal"], "LATISS: pattern 'minimal' needs"),
+        (
+            ["run", SUMMIT, "-b", "{repo}", "--pattern", "minimal"],
+            "LATISS: no pattern, vendor, raft or detector 'minimal'",
+        ),
         (["run", SUMMIT, "--pattern", "raft_chekerboard"], "did you mean 'raft_checkerboard'?"),
         (["run", SUMMIT, "--pattern", "-R00_SG0"], "'R00_SG0' is for neither science nor wavefront"),
         (["run", SUMMIT, "--pattern", "E2V,"], "--pattern: 'E2V,': a name is missing"),

@@ -49,7 +49,7 @@ def test_records_say_the_same_of_a_detector_as_the_table(repository: str, tmp_pa
     }
     camera = {detector.number: detector for detector in found[INSTRUMENT]}
     assert (camera[94].name, camera[94].vendor) == ("R22_S11", "E2V")
-    assert (camera[191].half, camera[189].purpose) == (("R00", 0), DetectorPurpose.OTHER)
+    assert (camera[191].partner, camera[189].purpose) == (192, DetectorPurpose.OTHER)
 
 
 def test_without_a_policy_every_science_detector_is_processed(repository: str, tmp_path: Path) -> None:
@@ -109,7 +109,7 @@ def test_a_pattern_chooses_among_the_detectors_that_the_run_takes(
         ("patterns: {step1: R22}", {}, "patterns: no pipeline has a step 'step1'; did you mean 'step1"),
         ("patterns: {step1b: R22}", {}, "patterns.step1b: this step runs once for all detectors"),
         ("policy: {pattern: R23_S33}", {}, "pattern: LSSTCamSim: no pattern"),
-        ("policy: {pattern: minimal}", {"instruments": ()}, "LSSTComCamSim: pattern 'minimal' needs"),
+        ("policy: {pattern: minimal}", {"instruments": ()}, "LSSTComCamSim: no pattern, vendor, raft"),
         ("", {"detectors": (94, 300)}, "--detectors: no detector 300 in LSSTCamSim"),
     ],
 )

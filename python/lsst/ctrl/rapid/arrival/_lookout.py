@@ -12,7 +12,7 @@ import astropy.time
 
 from lsst.daf.butler import Butler
 
-from ..model import day_begins, observing_day
+from ..model import NOON, day_begins, observing_day
 
 _NEWEST = 16
 """Exposures with the greatest numbers that are asked for at every look."""
@@ -60,6 +60,8 @@ class Lookout:
     without_ended
         Leaves out, of raws of exposures of which none was told yet, those of which all that could be made was
         made before; is given the butler that looks.
+    day_offset
+        How long after midnight (UTC) an observing day of the instrument begins, seconds.
 
     Notes
     -----
@@ -83,11 +85,14 @@ class Lookout:
         since: int,
         expected: Iterable[int] = (),
         without_ended: Callable[[Butler, Sequence[FoundRaws]], Sequence[FoundRaws]] = lambda _, found: found,
+        *,
+        day_offset: float = NOON,
     ) -> None:
         self._instrument = instrument
         self._collections = list(collections)
         self._since = since
-        self._ingested_since = astropy.time.Time(day_begins(since), format="unix").tai
+        self._day_offset = day_offset
+        self._ingested_since = astropy.time.Time(day_begins(since, offset=day_offset), format="unix").tai
         self._expected = _mask(expected)
         self._without_ended = without_ended
         self._told: dict[int, int] = {}
@@ -144,7 +149,7 @@ class Lookout:
         self._newest = frozenset(newest)
         self._days.update(newest)
         if self._recent is None or now - self._listed >= _LISTING_SECONDS:
-            yesterday = observing_day(now, before=1)
+            yesterday = observing_day(now, before=1, offset=self._day_offset)
             first = self._since if self._recent is None else max(self._since, yesterday)
             recent = self._exposures(butler, "day_obs >= :first", {"first": first})
             if self._recent is None:

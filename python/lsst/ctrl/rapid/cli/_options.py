@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ("DayObs", "NumberList", "WatchSourceType", "log_level", "make_place_for")
+__all__ = ("DayObs", "NumberList", "WatchSourceType", "log_level", "make_place_for", "visits_option")
 
 import os
 from pathlib import Path
@@ -79,4 +79,11 @@ log_level = click.option(
     default="info",
     show_default=True,
     help="Least important lines that are shown.",
+)
+
+visits_option = click.option(
+    "--define-visits/--no-define-visits",
+    default=None,
+    help="Whether visits of exposures of the sky are defined when their raws arrive, or left to others, like "
+    "'butler define-visits'.  [default: as the site says, else they are]",
 )

@@ -14,12 +14,19 @@ import click
 from lsst.daf.butler import Butler, FileDataset, MissingDatasetTypeError
 
 from ..commit import sync_records
-from ..ingest import Ingestor, RawReady, make_repository, open_raw, registered_instruments
+from ..ingest import (
+    Ingestor,
+    RawReady,
+    make_repository,
+    make_visit_definer,
+    open_raw,
+    registered_instruments,
+)
 from ..instruments import RefusedError
 from ..model import Arrival, InputError
 from ..plan import RecordStore, register_run
 from ._main import start_logging
-from ._options import log_level
+from ._options import log_level, visits_option
 
 _BATCH = 200
 
@@ -53,19 +60,22 @@ def init_repo(repo: str, instruments: tuple[str, ...], log_level: str) -> None:
     show_default=True,
     help="Register the files where they are, or transfer them into the repository.",
 )
+@visits_option
 @log_level
-def ingest_raws(files: tuple[Path, ...], repo: str, transfer: str, log_level: str) -> None:
+def ingest_raws(
+    files: tuple[Path, ...], repo: str, transfer: str, define_visits: bool | None, log_level: str
+) -> None:
     """Register raw FILES in a repository; a raw that is there already stays as it is.
 
     Exit code 1 when a file was refused; the others are registered.
     """
     start_logging(log_level)
-    refused = register_raws(files, repo, transfer)
+    refused = register_raws(files, repo, transfer, define_visits=define_visits is not False)
     click.echo(f"{len(files) - refused} of {len(files)} file(s) are registered in {repo}.")
     sys.exit(1 if refused else 0)
 
 
-def register_raws(files: Sequence[Path], repo: str, transfer: str) -> int:
+def register_raws(files: Sequence[Path], repo: str, transfer: str, *, define_visits: bool = True) -> int:
     """Register raws in a repository; each that cannot be is told on the terminal.
 
     Returns
@@ -89,7 +99,9 @@ def register_raws(files: Sequence[Path], repo: str, transfer: str) -> int:
             raise InputError(
                 f"{repo}: the repository takes no raws yet; run 'rapid-exec init-repo'."
             ) from None
-        ingestor = Ingestor(raw, RecordStore.from_butler(butler, registered_instruments(butler)))
+        names = registered_instruments(butler)
+        visits = make_visit_definer(repo, [f"{name}/defaults" for name in names], define=define_visits)
+        ingestor = Ingestor(raw, RecordStore.from_butler(butler, names), visits=visits)
         refused = 0
         ready: list[RawReady] = []
         for path in files:

@@ -29,7 +29,7 @@ from ..simulator import SimulationConfig
 from ._demo import make_embedded_repository
 from ._live import render
 from ._main import start_logging
-from ._options import DayObs, NumberList, WatchSourceType, log_level, make_place_for
+from ._options import DayObs, NumberList, WatchSourceType, log_level, make_place_for, visits_option
 from ._policy import check_policy, mode_option, pattern_option, told_policy, vary_option
 from ._report import print_summary
 from ._signals import RunConsole, signals_to
@@ -93,6 +93,7 @@ _LEFT_FOR_THE_NEXT_START = 3
     type=click.Choice(["direct", "copy", "move", "link", "hardlink", "symlink"]),
     help="How raws enter the repository.  [default: direct, where they are]",
 )
+@visits_option
 @click.option(
     "--detectors",
     type=NumberList(),
@@ -331,6 +332,8 @@ def settings_of(
         network=site.workers,
         detectors=detectors,
         policy=policy,
+        detector_patterns=site.detector_patterns,
+        define_visits=site.define_visits if options["define_visits"] is None else options["define_visits"],
         work_dir=work_dir,
         report=options["report"],
         until_idle=options["until_idle"],

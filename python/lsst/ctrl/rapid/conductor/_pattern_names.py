@@ -16,36 +16,6 @@ from ._detectors import DetectorPurpose, PatternDetector
 type Phases = tuple[frozenset[int], frozenset[int]]
 """Detectors in both phases; the same twice for what does not change."""
 
-_DIE = ("R11", "R13", "R22", "R31", "R33")
-
-_DIAGONALS = frozenset(
-    name
-    for raft in (1, 2, 3)
-    for sensor in (0, 1, 2)
-    for name in (f"R{raft}{raft}_S{sensor}{sensor}", f"R{raft}{4 - raft}_S{sensor}{2 - sensor}")
-)
-"""Both diagonals of the nine rafts in the middle of LSSTCam."""
-
-_CROSS = frozenset(
-    name
-    for raft in range(5)
-    for sensor in (0, 1, 2)
-    for name in (f"R2{raft}_S1{sensor}", f"R{raft}2_S{sensor}1")
-)
-"""The row and the column through the middle of LSSTCam."""
-
-_NEEDS = {
-    "raft_checkerboard": "several rafts that are named like R22",
-    "ccd_checkerboard": "several detectors that are named like R22_S11",
-    "5-on-a-die": f"the rafts {', '.join(_DIE)}",
-    "ultra-minimal": "the detectors in the middle of LSSTCam",
-    "minimal": "the detectors in the middle of LSSTCam",
-    "wavefront": "wavefront detectors",
-    "E2V": "detectors by E2V",
-    "ITL": "detectors by ITL",
-}
-"""What an instrument must have for the names that are valid for some only."""
-
 _NUMBERS = re.compile(r"(\d{1,9})(?:\.\.(\d{1,9}))?", re.ASCII)
 
 
@@ -95,13 +65,12 @@ class DetectorNames:
             return found
         if (numbers := _NUMBERS.fullmatch(name)) is not None:
             return _always(self._numbered(name, int(numbers[1]), int(numbers[2] or numbers[1])))
-        if name in _NEEDS:
-            raise self._refusal(f"pattern {name!r} needs {_NEEDS[name]}", _nearest(name, self.words))
         if any(detector.name == name for detector in self.detectors.values()):
             fault = f"detector {name!r} is for neither science nor wavefront sensing"
             raise self._refusal(fault, _nearest(name, self.places))
         near = _nearest(name, [*self.words, *self.places])
-        raise self._refusal(f"no pattern, vendor, raft or detector {name!r}", near)
+        has = ", ".join(self.words)
+        raise self._refusal(f"no pattern, vendor, raft or detector {name!r} (patterns are {has})", near)
 
     def _numbered(self, name: str, first: int, last: int) -> Iterable[int]:
         valid = [n for n, detector in self.detectors.items() if detector.purpose is not DetectorPurpose.OTHER]
@@ -127,17 +96,10 @@ def _words(detectors: Collection[PatternDetector], everything: frozenset[int] | 
     """Return what patterns and vendors choose, where they choose something in both phases."""
     science = _of(detectors, DetectorPurpose.SCIENCE)
     words = {"all": _always(_numbers(science) if everything is None else everything)}
-    places = {detector.number: detector.place for detector in science}
-    grid = {number: place for number, place in places.items() if place is not None}
-    if len(grid) == len(science):
-        words["raft_checkerboard"] = _by_parity({n: x // 3 + y // 3 for n, (x, y) in grid.items()})
-        words["ccd_checkerboard"] = _by_parity({n: x + y for n, (x, y) in grid.items()})
-    if {detector.raft for detector in science}.issuperset(_DIE):
-        words["5-on-a-die"] = _always(_numbers(d for d in science if d.raft in _DIE))
-    by_name = {detector.name: detector.number for detector in science}
-    for word, names in (("ultra-minimal", _DIAGONALS), ("minimal", _DIAGONALS | _CROSS)):
-        if by_name.keys() >= names:
-            words[word] = _always(by_name[name] for name in names)
+    for word, phase in sorted({chosen for detector in detectors for chosen in detector.patterns}):
+        numbers = frozenset(detector.number for detector in detectors if (word, phase) in detector.patterns)
+        before = words.get(word, (frozenset(), frozenset()))
+        words[word] = (before[0], numbers) if phase else (numbers, before[1])
     words["wavefront"] = _always(_numbers(_of(detectors, DetectorPurpose.WAVEFRONT)))
     for vendor in sorted({detector.vendor for detector in science if detector.vendor}):
         words[vendor] = _always(_numbers(d for d in science if d.vendor == vendor))
@@ -150,12 +112,6 @@ def _places(detectors: Iterable[PatternDetector]) -> dict[str, Phases]:
     rafts = sorted({detector.raft for detector in chosen} - {""})
     places = {raft: _always(_numbers(d for d in chosen if d.raft == raft)) for raft in rafts}
     return places | {detector.name: _always([detector.number]) for detector in chosen}
-
-
-def _by_parity(parity: Mapping[int, int]) -> Phases:
-    """Return phase 0, the odd ones, and phase 1."""
-    odd = frozenset(number for number, value in parity.items() if value % 2)
-    return odd, frozenset(parity) - odd
 
 
 def _always(numbers: Iterable[int]) -> Phases:

@@ -5,4 +5,5 @@ from ._ingest import *
 from ._places import *
 from ._registered import *
 from ._repository import *
+from ._stack_visits import make_visit_definer as make_visit_definer
 from ._visits import *

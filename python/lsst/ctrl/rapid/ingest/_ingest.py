@@ -153,7 +153,7 @@ class Ingestor:
 
     Notes
     -----
-    Not for use by several threads at once.  Asks no database.
+    Not for use by several threads at once.  Asks no database once it is prepared.
     """
 
     def __init__(
@@ -174,6 +174,10 @@ class Ingestor:
         self._visits: OrderedDict[tuple[str, int], tuple[Visit | None, tuple[DimensionRecord, ...]]] = (
             OrderedDict()
         )
+
+    def prepare(self) -> None:
+        """Import and read what visits need, so that the first raw does not wait for it."""
+        self._definer.prepare(self._readers.readers.values())
 
     def read(self, arrival: Arrival) -> RawReady:
         """Return a raw, known.

@@ -240,7 +240,9 @@ def registered_instruments(butler: Butler) -> list[str]:
     return sorted(record.name for record in _instrument_records(butler))
 
 
-def readable_instruments(butler: Butler, raw: DatasetType, wanted: Iterable[str]) -> list[str]:
+def readable_instruments(
+    butler: Butler, raw: DatasetType, wanted: Iterable[str], *, all_or_none: bool = False
+) -> list[str]:
     """Return the names of the instruments whose raws are taken.
 
     Parameters
@@ -251,6 +253,8 @@ def readable_instruments(butler: Butler, raw: DatasetType, wanted: Iterable[str]
         The dataset type of raws.
     wanted
         Those that were asked for; all that can be read here, if none is.
+    all_or_none
+        Whether one that cannot be read is refused, too, where none was asked for.
 
     Raises
     ------
@@ -260,16 +264,21 @@ def readable_instruments(butler: Butler, raw: DatasetType, wanted: Iterable[str]
     records = _instrument_records(butler)
     readers = RawReaders.of(records, raw)
     there = sorted(record.name for record in records)
-    if wanted := list(wanted):
-        for name in wanted:
-            if name not in there:
-                raise InputError(
-                    f"instrument {name!r} is not registered (there are {', '.join(there)}"
-                    f"{did_you_mean(name, there)}); 'rapid-exec init-repo REPO --instrument NAME' registers one"
-                )
-            if reason := readers.unreadable.get(name):
-                raise InputError(f"instrument {name} cannot be used: {reason}")
-        return wanted
+    named = list(wanted)
+    for name in named:
+        if name not in there:
+            raise InputError(
+                f"instrument {name!r} is not registered (there are {', '.join(there)}"
+                f"{did_you_mean(name, there)}); 'rapid-exec init-repo REPO --instrument NAME' registers "
+                "one"
+            )
+    for name in named or sorted(readers.unreadable if all_or_none else ()):
+        if reason := readers.unreadable.get(name):
+            raise InputError(
+                f"raws of {name} cannot be read: {reason}, or name other instruments with --instrument"
+            )
+    if named:
+        return named
     for name, reason in sorted(readers.unreadable.items()):
         _LOG.warning("Raws of %s are not taken: %s.", name, reason)
     if readers.unreadable and not readers.readers:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 __all__ = ("NoVisits", "ReaderVisits", "VisitDefiner")
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Protocol
 
 from lsst.daf.butler import DimensionRecord
@@ -15,6 +15,9 @@ from ..plan import RecordStore
 
 class VisitDefiner(Protocol):
     """Defines the visit of an exposure, in memory."""
+
+    def prepare(self, readers: Iterable[RawReader]) -> None:
+        """Import and read beforehand what instruments need."""
 
     def define(
         self, reader: RawReader, records: Mapping[str, DimensionRecord], store: RecordStore
@@ -35,6 +38,9 @@ class VisitDefiner(Protocol):
 class NoVisits:
     """Leaves visits to others, like ``butler define-visits``."""
 
+    def prepare(self, readers: Iterable[RawReader]) -> None:
+        """Do nothing."""
+
     def define(
         self,
         reader: RawReader,  # noqa: ARG002 - as the protocol has it
@@ -47,6 +53,9 @@ class NoVisits:
 
 class ReaderVisits:
     """Defines visits where the reader of the instrument knows the geometry: the LSSTCam family."""
+
+    def prepare(self, readers: Iterable[RawReader]) -> None:
+        """Do nothing."""
 
     def define(
         self, reader: RawReader, records: Mapping[str, DimensionRecord], store: RecordStore

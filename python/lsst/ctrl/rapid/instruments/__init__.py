@@ -3,6 +3,7 @@
 from ._camera import PIXEL_MM, Camera, CameraDetector, Purpose, Vendor, camera_names, load_camera
 from ._complete import check_complete
 from ._corrections import correction_folders
+from ._detector_patterns import DetectorPatterns, detector_patterns
 from ._filters import filter_band, known_filters, physical_filter
 from ._formatter import RawFormatter
 from ._geometry import SCALE_CARD
@@ -14,7 +15,7 @@ from ._protocol import Header, RawReader
 from ._raw import HeaderValue, RawImage, RawSegment
 from ._reader import read_raw
 from ._readers import RawReaders, import_instrument, make_reader, raw_definition
-from ._records import exposure_records
+from ._records import exposure_records, make_record
 from ._sky import focal_plane_to_sky
 from ._stack import has_full_stack
 from ._storage import RAW_STORAGE_CLASS, repository_config, repository_config_file
@@ -27,6 +28,7 @@ __all__ = (
     "SCALE_CARD",
     "Camera",
     "CameraDetector",
+    "DetectorPatterns",
     "Header",
     "HeaderValue",
     "Latiss",
@@ -49,6 +51,7 @@ __all__ = (
     "check_complete",
     "compute_exposure_id",
     "correction_folders",
+    "detector_patterns",
     "exposure_cards",
     "exposure_records",
     "filter_band",
@@ -60,6 +63,7 @@ __all__ = (
     "known_filters",
     "load_camera",
     "make_reader",
+    "make_record",
     "make_visit",
     "physical_filter",
     "raw_definition",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 __all__ = (
+    "DetectorPhases",
     "PipelineChoice",
     "RapidFile",
     "SiteFile",
@@ -34,6 +35,14 @@ _LONGEST_CHAIN = 10
 
 type _Names = Annotated[tuple[str, ...], pydantic.Field(max_length=_MOST_NAMES)]
 type _Detector = Annotated[int, pydantic.Field(ge=0, le=100_000)]
+
+type _Phase = Annotated[
+    tuple[Annotated[str, pydantic.BeforeValidator(str)], ...],
+    pydantic.Field(min_length=1, max_length=_MOST_NAMES),
+]
+
+type DetectorPhases = Annotated[tuple[_Phase, ...], pydantic.Field(min_length=1, max_length=2)]
+"""One or two phases of a pattern, each of rafts, detectors, numbers and ranges of numbers."""
 
 type TransferMode = Literal["direct", "copy", "move", "link", "hardlink", "symlink"]
 
@@ -102,6 +111,12 @@ class SiteFile(InputModel):
     workers: WorkersSpec = WorkersSpec()
     """How many, and how they are reached."""
     detectors: tuple[_Detector, ...] = pydantic.Field(default=(), max_length=_MOST_NAMES)
+    detector_patterns: Mapping[str, Mapping[str, DetectorPhases]] = pydantic.Field(
+        default_factory=dict, max_length=_MOST_NAMES
+    )
+    """By instrument and name, patterns beside those that are known of it."""
+    define_visits: bool = True
+    """Whether the visits of exposures of the sky are defined when their raws arrive."""
     work_dir: PathName | None = None
     """Where the ledger, the reports and the published files go."""
     gather_timeout: Seconds | None = None

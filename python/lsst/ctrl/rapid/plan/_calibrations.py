@@ -39,6 +39,8 @@ class Calibrations:
         The types to keep, in the repository's definition.
     collections
         Input collections, in the order in which they are searched.
+    optional
+        Whether they are not missed where none is certified.
 
     Notes
     -----
@@ -49,7 +51,10 @@ class Calibrations:
     `refresh` queries the database; `find` does not.
     """
 
-    def __init__(self, dataset_types: Iterable[DatasetType], collections: Sequence[str]) -> None:
+    def __init__(
+        self, dataset_types: Iterable[DatasetType], collections: Sequence[str], *, optional: bool = False
+    ) -> None:
+        self._optional = optional
         self._dataset_types = {dataset_type.name: dataset_type for dataset_type in dataset_types}
         self._collections = tuple(collections)
         self._certifications: Mapping[str, Mapping[_Key, Sequence[_Certification]]] = {}
@@ -71,7 +76,7 @@ class Calibrations:
         if counts != self._counts:
             told = ", ".join(f"{count} of {name}" for name, count in counts.items())
             _LOG.info("Calibrations known: %s.", told or "none are needed")
-            if without := [name for name, count in counts.items() if not count]:
+            if not self._optional and (without := [name for name, count in counts.items() if not count]):
                 _LOG.warning(
                     "Nothing is certified of %s in %s: what needs it fails until it is.",
                     ", ".join(without), ", ".join(self._collections),

@@ -21,6 +21,7 @@ from .._opening import open_to_read
 from ..conductor import InstrumentPatterns, PatternDetector
 from ..datastore import ScratchFolder
 from ..ingest import Raw, default_inputs, open_raw, readable_instruments, registered_instruments
+from ..instruments import RawReaders
 from ..model import InputError, Policy, RapidFile, load_rapid_file
 from ..plan import (
     CompiledPipeline,
@@ -80,6 +81,8 @@ class CompiledRun:
         The patterns of each instrument under that policy.
     scratch
         Names of the dataset types that are never registered.
+    readers
+        What reads the raws of each instrument.
     """
 
     butler: Butler
@@ -95,6 +98,11 @@ class CompiledRun:
     policy: Policy
     patterns: Mapping[str, InstrumentPatterns]
     scratch: frozenset[str]
+    readers: RawReaders
+
+    def day_offsets(self, now: float) -> Mapping[str, float]:
+        """Return by instrument how long after midnight (UTC) its observing day begins, seconds."""
+        return {name: self.readers.readers[name].day_offset(now) for name in self.instruments}
 
     @property
     def place(self) -> str:
@@ -185,7 +193,7 @@ def compile_run(settings: RunSettings) -> CompiledRun:
     beside = settings.pipeline.with_name(f"{settings.pipeline.stem}.rapid.yaml")
     if not beside.exists():
         _LOG.info("There is no %s: the pipeline takes every exposure, and nothing is published.", beside)
-    detectors = pattern_detectors(records, instruments)
+    detectors = pattern_detectors(records, instruments, settings.detector_patterns)
     limits = run_limits(settings, detectors)
     policy = settings.policy or rapid.policy
     if policy.guaranteed.where:
@@ -207,6 +215,7 @@ def compile_run(settings: RunSettings) -> CompiledRun:
         policy=policy,
         patterns=patterns_of_run(policy, rapid, pipelines, detectors, limits),
         scratch=scratch,
+        readers=RawReaders.from_butler(butler),
     )
 
 
@@ -263,6 +272,7 @@ def _instruments(butler: Butler, raw: DatasetType, settings: RunSettings) -> lis
     if not registered_instruments(butler):
         raise InputError(f"{settings.repository}: no instrument is registered; run 'rapid-exec init-repo'.")
     try:
-        return readable_instruments(butler, raw, settings.instruments)
+        in_repository = settings.watch_butler or bool(settings.data_query)
+        return readable_instruments(butler, raw, settings.instruments, all_or_none=in_repository)
     except InputError as err:
         raise InputError(f"{settings.repository}: {err}") from None

@@ -132,6 +132,7 @@ class Executor:
             self._phase = self._phase if self._stopping else _WARMING
             await opened
             await pool.warm()
+            await self._prepared
             stack.enter_context(seldom_collected())
             # Not before: Dask's start changes sys.path, and a RUN lists the packages that are found along it.
             self._keeping.look(time.time())
@@ -186,10 +187,13 @@ class Executor:
         self._flow = ShardFlow(parts, ShardCalls(parts, pool), self._spawn)
         self._keeping = Keeping(parts, committer)
         self._flow.publish_drained(committer.drained)
+        ingestor = make_ingestor(self._settings, compiled)
+        # In the thread that reads, before anything that arrives.
+        self._prepared = self._loop.run_in_executor(reading, ingestor.prepare)
         self._intake = Intake(
             parts,
             self._flow,
-            make_ingestor(self._settings, compiled),
+            ingestor,
             reading,
             self._registry,
             self._arrivals.put_nowait,

@@ -73,8 +73,9 @@ class Keeping:
 
         Also has the RUNs of the current observing day made, and those of the next one before it begins.
         """
-        self._make_runs(observing_day(now))
-        self._make_runs(observing_day(now + _AHEAD_SECONDS))
+        for offset in self._parts.compiled.day_offsets(now).values():
+            self._make_runs(observing_day(now, offset=offset))
+            self._make_runs(observing_day(now + _AHEAD_SECONDS, offset=offset))
         full = bool(self._committer.state.full)
         if full == (not self._room.is_set()):
             return False

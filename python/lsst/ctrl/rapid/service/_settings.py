@@ -4,11 +4,12 @@ from __future__ import annotations
 
 __all__ = ("RunSettings",)
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import pydantic
 
-from ..model import ControlSpec, Model, Policy, RedisSpec, TransferMode, WorkersSpec
+from ..model import ControlSpec, DetectorPhases, Model, Policy, RedisSpec, TransferMode, WorkersSpec
 
 
 class RunSettings(Model):
@@ -43,6 +44,10 @@ class RunSettings(Model):
     """Detectors to which the run is limited; patterns choose among all when empty."""
     policy: Policy | None = None
     """What is processed of each exposure, and what comes first; `None`: as the pipeline says."""
+    detector_patterns: Mapping[str, Mapping[str, DetectorPhases]] = {}
+    """By instrument and name, patterns beside those that are known of it."""
+    define_visits: bool = True
+    """Whether visits are defined when raws arrive; `False`: others define them."""
     work_dir: Path
     report: Path | None = None
     until_idle: float | None = pydantic.Field(default=None, gt=0)

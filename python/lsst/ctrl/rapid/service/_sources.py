@@ -73,10 +73,25 @@ class Sources:
         self._folders.check()
         self._butler: ButlerWatch | None = None
         if settings.watch_butler:
-            since = settings.since or observing_day(time.time(), before=1)
-            _LOG.info("Raws in the repository since day_obs %d that have no outcome are taken.", since)
+            now = time.time()
+            offsets = compiled.day_offsets(now)
+            since = {
+                name: settings.since or observing_day(now, before=1, offset=offset)
+                for name, offset in offsets.items()
+            }
+            _LOG.info(
+                "Raws in the repository since day_obs %s that have no outcome are taken.",
+                ", ".join(map(str, sorted(set(since.values())))),
+            )
             lookouts = [
-                Lookout(name, compiled.inputs, since, compiled.expected[name], self._without_ended)
+                Lookout(
+                    name,
+                    compiled.inputs,
+                    since[name],
+                    compiled.expected[name],
+                    self._without_ended,
+                    day_offset=offsets[name],
+                )
                 for name in compiled.instruments
             ]
             repository = settings.repository

@@ -11,7 +11,7 @@ from ..arrival import Quarantine
 from ..commit import Committer, Ledger, Registrar
 from ..conductor import Conductor, Gathering, PatternChoice, StepRule, pairs
 from ..engine import WorkerSetup
-from ..ingest import Door, Ingestor, RegisteredPlaces
+from ..ingest import Door, Ingestor, RegisteredPlaces, make_visit_definer
 from ..monitor import RunFacts, RunRecord
 from ..plan import Planner, RecordStore, Step, record_to_json
 from ..publish import FolderPublisher
@@ -97,7 +97,8 @@ def make_parts(
 def make_ingestor(settings: RunSettings, compiled: CompiledRun) -> Ingestor:
     """Return what reads the files that come."""
     door = Door(settings.watch, settings.link_targets, in_place=settings.transfer == "direct")
-    return Ingestor(compiled.raw, own_records(compiled), door)
+    visits = make_visit_definer(settings.repository, compiled.inputs, define=settings.define_visits)
+    return Ingestor(compiled.raw, own_records(compiled), door, visits)
 
 
 def _make_quarantine(settings: RunSettings) -> Quarantine | None:
