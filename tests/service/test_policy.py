@@ -133,3 +133,69 @@ def test_a_step_that_will_not_run_is_told(
 def test_patterns_of_steps_that_are_not_run_do_not_matter(repository: str, tmp_path: Path) -> None:
     compiled = run(repository, tmp_path, "patterns: {step1a: R22, step2: R21}", labels=("step1a",))
     assert compiled.patterns[INSTRUMENT].of_steps.keys() == {"step1a"}
+
+
+HILL_PATTERNS = {"ends": (("Chip0", "Chip5"),), "halves": (("0..2",), ("3..5",))}
+
+
+@pytest.fixture(scope="module")
+def hill(tmp_path_factory: pytest.TempPathFactory) -> str:
+    root = tmp_path_factory.mktemp("hill") / "repo"
+    make_repository(root, ["support.other_observatory.HillCam"])
+    return str(root)
+
+
+def run_hill(root: str, folder: Path, pattern: object, **told: object) -> CompiledRun:
+    (folder / "hill.yaml").write_text(
+        "description: d\ntasks: {level: support.other_observatory.tasks.LevelTask}"
+    )
+    return compile_run(
+        RunSettings(
+            repository=root,
+            pipeline=folder / "hill.yaml",
+            work_dir=folder,
+            policy=policy(pattern=pattern),
+            **{"detector_patterns": {"HillCam": HILL_PATTERNS}, **told},
+        )
+    )
+
+
+@pytest.mark.parametrize(
+    ("pattern", "phases"),
+    [
+        ("all", [{0, 1, 2, 3, 4, 5}] * 2),
+        ("ends", [{0, 5}] * 2),
+        ({"include": "halves", "vary": "alternating"}, [{0, 1, 2}, {3, 4, 5}]),
+        ("Chip4", [{4}] * 2),
+        ("1..3", [{1, 2, 3}] * 2),
+        ({"exclude": "ends"}, [{1, 2, 3, 4}] * 2),
+    ],
+    ids=str,
+)
+def test_instruments_of_others_have_the_patterns_of_the_site(
+    hill: str, tmp_path: Path, pattern: object, phases: list[set[int]]
+) -> None:
+    found = run_hill(hill, tmp_path, pattern).patterns["HillCam"]
+    assert [found.detectors("hill", turn) for turn in (0, 1)] == phases
+
+
+@pytest.mark.parametrize(
+    ("pattern", "told", "message"),
+    [
+        ("raft_checkerboard", {}, "(patterns are all, ends, halves); did you mean "),
+        ("endss", {}, "did you mean 'ends'?"),
+        ("wavefront", {"detector_patterns": {}}, "(patterns are all); did you mean "),
+        (
+            "all",
+            {"detector_patterns": {"HillCam": {"x": (("Chip9",),)}}},
+            "pattern 'x' has 'Chip9', which is no",
+        ),
+        ("all", {"instruments": ("Hillcam",)}, "did you mean 'HillCam'?"),
+    ],
+)
+def test_patterns_that_an_instrument_of_others_has_not_are_refused(
+    hill: str, tmp_path: Path, pattern: str, told: dict[str, object], message: str
+) -> None:
+    with pytest.raises(InputError) as caught:
+        run_hill(hill, tmp_path, pattern, **told)
+    assert message in str(caught.value)
