@@ -4,7 +4,7 @@ HillCam has six detectors in a row without rafts or purposes, filters of its own
 observing day that begins at 20:00 UTC.
 """
 
-from ._instrument import HillCam, HillCamWithMoreFilters
+from ._instrument import HillCam, HillCamWithMoreFilters, HillSpectrograph
 from ._raws import write_raw
 
-__all__ = ("HillCam", "HillCamWithMoreFilters", "write_raw")
+__all__ = ("HillCam", "HillCamWithMoreFilters", "HillSpectrograph", "write_raw")

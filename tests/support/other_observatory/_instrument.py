@@ -66,3 +66,7 @@ class HillCamWithMoreFilters(HillCam):
         SimpleNamespace(physical_filter="hill-V", band="visible"),
         SimpleNamespace(physical_filter="hill-I", band="i"),
     )
+
+
+class HillSpectrograph(HillCam):
+    raw_definition = ("rawSpectrum", ("instrument", "exposure", "detector"), "NumpyArray")

@@ -59,7 +59,9 @@ def look_at_repository(place: Place) -> Iterator[Finding]:
 def look_at_inputs(place: Place) -> Iterator[Finding]:
     """See whether the collections are there that are searched for inputs."""
     butler = place.butler()
-    instruments = place.settings.instruments or registered_instruments(butler)
+    instruments = place.settings.instruments or sorted(
+        set(registered_instruments(butler)) - unreadable_instruments(butler, open_raw(butler)).keys()
+    )
     inputs = place.settings.inputs or default_inputs(butler, instruments)
     for name in inputs:
         try:

@@ -214,8 +214,13 @@ class Ingestor:
         except OSError as err:
             raise RefusedError(f"it cannot be read: {err.strerror or err}") from err
         instrument = identity.instrument
-        if self._records.get("detector", instrument, identity.detector) is None:
+        detector = self._records.get("detector", instrument, identity.detector)
+        if detector is None:
             raise RefusedError(f"{instrument} has no detector {identity.detector} in this repository")
+        if detector.purpose == "GUIDER":
+            raise RefusedError(
+                f"{detector.full_name} is a guider: its file holds stamps, which are left aside"
+            )
         exposure = self._exposure(reader, identity.exposure_id, header, arrival.path)
         visit, to_register = self._visit(reader, identity.exposure_id, exposure.records)
         own = tuple(exposure.records.values())

@@ -31,6 +31,7 @@ from ..instruments import (
     RAW_STORAGE_CLASS,
     RawReaders,
     camera_names,
+    family_instrument,
     get_instrument,
     import_instrument,
     make_reader,
@@ -75,7 +76,11 @@ def make_repository(root: Path | str, instruments: Iterable[str]) -> list[str]:
         Butler.makeRepo(str(root), config=repository_config())
     with Butler.from_config(str(root), writeable=True) as butler:
         classes = {record.name: record.class_name for record in _instrument_records(butler)}
-        found = [_find_instrument(name, classes) for name in names]
+        try:
+            without_afw = open_raw(butler).storageClass_name == RAW_STORAGE_CLASS
+        except MissingDatasetTypeError:
+            without_afw = False
+        found = [_find_instrument(name, classes, without_afw=without_afw) for name in names]
         raw = _raw_type(root, butler, found)
         for instrument in found:
             name = instrument.getName()
@@ -90,8 +95,11 @@ def make_repository(root: Path | str, instruments: Iterable[str]) -> list[str]:
     return [instrument.getName() for instrument in found]
 
 
-def _find_instrument(name: str, registered: Mapping[str, str]) -> Instrument:
+def _find_instrument(name: str, registered: Mapping[str, str], *, without_afw: bool = False) -> Instrument:
     """Return an instrument by its name, or the name of its class.
+
+    Of a camera of the LSSTCam family it is the full stack's own class where that can be imported, but ours
+    for a repository whose raws are read without afw.
 
     Raises
     ------
@@ -104,7 +112,7 @@ def _find_instrument(name: str, registered: Mapping[str, str]) -> Instrument:
         except LookupError as err:
             raise InputError(f"--instrument: {err.args[0]}.") from None
     if name in camera_names():
-        return get_instrument(name)
+        return family_instrument(name) if without_afw else get_instrument(name)
     if name in registered:
         try:
             return import_instrument(registered[name])
@@ -217,8 +225,14 @@ def open_raw(butler: Butler) -> DatasetType:
     lsst.daf.butler.MissingDatasetTypeError
         If it has none.
     InputError
-        If raws are registered with a storage class that cannot be read here.
+        If raws are registered with a storage class that cannot be read here, or the repository's dimensions
+        are too old.
     """
+    if missing := {"day_obs", "group"} - set(butler.dimensions.dimensions.names):
+        raise InputError(
+            f"This repository's dimensions are of version {butler.dimensions.version}, without "
+            f"{' and '.join(sorted(missing))}; 'butler migrate' brings it up to date."
+        )
     raw = butler.get_dataset_type("raw")
     try:
         _ = raw.storageClass.pytype

@@ -14,7 +14,7 @@ from ._instruments import Latiss, LsstCam, LsstCamSim, LsstComCam, LsstComCamSim
 from ._protocol import Header, RawReader
 from ._raw import HeaderValue, RawImage, RawSegment
 from ._reader import read_raw
-from ._readers import RawReaders, import_instrument, make_reader, raw_definition
+from ._readers import RawReaders, family_instrument, import_instrument, make_reader, raw_definition
 from ._records import exposure_records, make_record
 from ._sky import focal_plane_to_sky
 from ._stack import has_full_stack
@@ -54,6 +54,7 @@ __all__ = (
     "detector_patterns",
     "exposure_cards",
     "exposure_records",
+    "family_instrument",
     "filter_band",
     "focal_plane_to_sky",
     "get_instrument",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ("RawReaders", "import_instrument", "make_reader", "raw_definition")
+__all__ = ("RawReaders", "family_instrument", "import_instrument", "make_reader", "raw_definition")
 
 import dataclasses
 from collections.abc import Iterable, Mapping
@@ -22,7 +22,6 @@ from ._instruments import Latiss, LsstCam, LsstCamSim, LsstComCam, LsstComCamSim
 from ._obs_package import ObsPackageReader, recognised_name
 from ._protocol import Header, RawReader
 from ._storage import RAW_STORAGE_CLASS
-from ._stack import has_full_stack
 
 _FAMILY = {cls.instrument_name: cls for cls in (LsstCam, LsstCamSim, LsstComCam, LsstComCamSim, Latiss)}
 
@@ -121,17 +120,12 @@ def make_reader(name: str, class_name: str, storage_class: str) -> RawReader:
     LookupError
         If its raws cannot be read here; the message says why.
     """
-    ours = _FAMILY.get(name)
-    if ours is not None and storage_class == RAW_STORAGE_CLASS:
+    if name in _FAMILY and storage_class == RAW_STORAGE_CLASS:
         # Whatever class is registered: the raws are those that ours reads.
-        return FamilyReader(ours())
-    try:
-        instrument = import_instrument(class_name)
-    except LookupError:
-        if ours is None or not has_full_stack():
-            raise
-        instrument = get_instrument(name)
-    if isinstance(instrument, LsstCam) and has_full_stack():
+        return FamilyReader(family_instrument(name))
+    instrument = import_instrument(class_name)
+    if isinstance(instrument, LsstCam):
+        # Ours is registered, and the raws are the full stack's.
         instrument = get_instrument(name)
     type_name, _, expected = raw_definition(instrument)
     if type_name != "raw":
@@ -142,6 +136,17 @@ def make_reader(name: str, class_name: str, storage_class: str) -> RawReader:
             f"of {storage_class!r}; use a repository of its own for it"
         )
     return ObsPackageReader(instrument)
+
+
+def family_instrument(name: str) -> Instrument:
+    """Return our own class of a camera of the LSSTCam family, whatever else can be imported.
+
+    Raises
+    ------
+    KeyError
+        If it is none of them.
+    """
+    return _FAMILY[name]()
 
 
 def import_instrument(class_name: str) -> Instrument:
