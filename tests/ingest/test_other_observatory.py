@@ -14,7 +14,7 @@ from astropy.time import Time, TimeDelta
 from lsst.daf.butler import Butler, Timespan
 
 from lsst.ctrl.rapid.ingest import Ingestor, RawReady, make_repository, open_raw
-from lsst.ctrl.rapid.instruments import RefusedError
+from lsst.ctrl.rapid.instruments import NotTakenError, RawReaders, RefusedError
 from lsst.ctrl.rapid.model import Arrival, InputError
 from lsst.ctrl.rapid.plan import RecordStore
 from support.other_observatory import HillCam, write_raw
@@ -118,6 +118,20 @@ def test_what_cannot_be_taken_is_refused_in_one_line(
         read(ingestor, path)
     assert reason in caught.value.reason
     assert caught.value.reason.isprintable()
+
+
+def test_raws_of_an_instrument_that_is_not_taken_here_are_left(root: Path, tmp_path: Path) -> None:
+    """Of one whose class is not here, and of one that this run does not take: both are registered."""
+    with Butler.from_config(root) as butler:
+        records = RecordStore.from_butler(butler, ["HillCam"])
+        raw, readers = open_raw(butler), RawReaders.from_butler(butler)
+    path = write_raw(tmp_path, 18, 0)
+    with pytest.raises(NotTakenError, match="this run takes no raws of HillCam"):
+        read(Ingestor(raw, RecordStore(records.universe), readers=readers), path)
+    [instrument] = (r for r in records.static() if r.definition.name == "instrument")
+    absent = instrument.definition.RecordClass(**{**instrument.toDict(), "class_name": "nowhere.HillCam"})
+    with pytest.raises(NotTakenError, match=r"it is of HillCam: class nowhere\.HillCam cannot be imported"):
+        read(Ingestor(raw, records, readers=RawReaders.of([absent], raw)), path)
 
 
 def test_raws_of_one_exposure_must_agree(ingestor: Ingestor, tmp_path: Path) -> None:

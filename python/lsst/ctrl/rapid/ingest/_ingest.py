@@ -20,7 +20,7 @@ from lsst.daf.butler import (
 )
 
 from .._phases import Phase, reached
-from ..instruments import Header, RawReader, RawReaders, RefusedError, Visit
+from ..instruments import Header, NotTakenError, RawReader, RawReaders, RefusedError, Visit
 from ..model import Arrival
 from ..plan import RecordStore
 from ._door import Door
@@ -150,6 +150,8 @@ class Ingestor:
         What refuses files before they are opened; `None` for files that a person has named.
     visits
         What defines visits; each instrument's reader if `None`.
+    readers
+        What reads the raws of all instruments of the repository; if `None`, of those that ``records`` has.
 
     Notes
     -----
@@ -162,11 +164,12 @@ class Ingestor:
         records: RecordStore,
         door: Door | None = None,
         visits: VisitDefiner | None = None,
+        readers: RawReaders | None = None,
     ) -> None:
         self._raw = raw
         self._door = door
         self._records = records
-        self._readers = RawReaders.of(
+        self._readers = readers or RawReaders.of(
             (record for record in records.static() if record.definition.name == "instrument"), raw
         )
         self._definer: VisitDefiner = visits or ReaderVisits()
@@ -207,6 +210,8 @@ class Ingestor:
             if self._door is not None:
                 self._door.check(arrival.path)
             reader, header = self._readers.open(arrival.path)
+            if self._records.get("instrument", reader.instrument) is None:
+                raise NotTakenError(f"this run takes no raws of {reader.instrument}")
             identity = reader.identify(header, arrival.path)
             content = reader.check_complete(arrival.path)
         except FileNotFoundError:

@@ -81,27 +81,30 @@ class StackVisits:
         self._tasks: dict[str, _Task | None] = {}
 
     def prepare(self, readers: Iterable[RawReader]) -> None:
-        """Import and configure what each instrument needs."""
+        """Import and configure what each instrument needs; what fails is tried again with its first raw."""
         for reader in readers:
-            self._task(reader.instrument)
+            try:
+                self._task(reader.instrument)
+            except Exception as err:  # noqa: BLE001 - the configuration of any instrument is executed
+                _LOG.warning(
+                    "Visits of %s cannot be defined: %s: %s.", reader.instrument, type(err).__name__, err
+                )
 
     def define(
         self, reader: RawReader, records: Mapping[str, DimensionRecord], store: RecordStore
     ) -> Visit | None:
         """Return the visit of an exposure of the sky; without one, with a warning, where its task fails."""
-        task = self._task(reader.instrument)
-        if task is None:
-            return reader.make_visit(records["exposure"], store.universe)
-        if not _sees_sky(records["exposure"]):
-            return None
         try:
-            return self._define(task, records, store)
+            task = self._task(reader.instrument)
+            if task is not None:
+                return self._define(task, records, store) if _sees_sky(records["exposure"]) else None
         except Exception as err:  # noqa: BLE001 - it calls the task and the formatter of any instrument
             _LOG.warning(
                 "No visit is defined for exposure %s: %s: %s. 'butler define-visits' adds it once the cause "
                 "is removed.", records["exposure"].dataId, type(err).__name__, err,
             )  # fmt: skip
             return None
+        return reader.make_visit(records["exposure"], store.universe)
 
     def _define(
         self, task: _Task, records: Mapping[str, DimensionRecord], store: RecordStore

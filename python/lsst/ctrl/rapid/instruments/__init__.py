@@ -14,7 +14,14 @@ from ._instruments import Latiss, LsstCam, LsstCamSim, LsstComCam, LsstComCamSim
 from ._protocol import Header, RawReader
 from ._raw import HeaderValue, RawImage, RawSegment
 from ._reader import read_raw
-from ._readers import RawReaders, family_instrument, import_instrument, make_reader, raw_definition
+from ._readers import (
+    NotTakenError,
+    RawReaders,
+    family_instrument,
+    import_instrument,
+    make_reader,
+    raw_definition,
+)
 from ._records import exposure_records, make_record
 from ._sky import focal_plane_to_sky
 from ._stack import has_full_stack
@@ -36,6 +43,7 @@ __all__ = (
     "LsstCamSim",
     "LsstComCam",
     "LsstComCamSim",
+    "NotTakenError",
     "Purpose",
     "RawFormatter",
     "RawIdentity",

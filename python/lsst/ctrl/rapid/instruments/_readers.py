@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
-__all__ = ("RawReaders", "family_instrument", "import_instrument", "make_reader", "raw_definition")
+__all__ = (
+    "NotTakenError",
+    "RawReaders",
+    "family_instrument",
+    "import_instrument",
+    "make_reader",
+    "raw_definition",
+)
 
 import dataclasses
 from collections.abc import Iterable, Mapping
@@ -27,6 +34,13 @@ _FAMILY = {cls.instrument_name: cls for cls in (LsstCam, LsstCamSim, LsstComCam,
 
 _RAW = ("raw", ("instrument", "exposure", "detector"), "Exposure")
 """Definition of raws of an instrument that gives none, as upstream's ingest has it."""
+
+
+class NotTakenError(RefusedError):
+    """A file is of an instrument that the repository has, and whose raws are not taken here.
+
+    It may be another executor's, so it is left where it is.
+    """
 
 
 @dataclasses.dataclass(frozen=True)
@@ -79,7 +93,9 @@ class RawReaders:
         Raises
         ------
         RefusedError
-            If the file is not FITS, or no instrument of the repository that can be read here takes it.
+            If the file is not FITS, or is of no instrument of the repository.
+        NotTakenError
+            If it is of an instrument that cannot be read here.
         OSError
             If the file cannot be read.
 
@@ -103,7 +119,7 @@ class RawReaders:
         if (reader := self.readers.get(name)) is not None:
             return reader, reader.header(path, header)
         if (reason := self.unreadable.get(name)) is not None:
-            raise RefusedError(f"it is of {name}: {reason}")
+            raise NotTakenError(f"it is of {name}: {reason}")
         known = ", ".join(sorted({*self.readers, *self.unreadable}))
         named = name if name in _FAMILY else "CLASS"
         raise RefusedError(

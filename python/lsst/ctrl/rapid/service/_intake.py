@@ -18,7 +18,7 @@ from ..arrival import FoundRaws
 from ..commit import RawItem
 from ..conductor import Selected
 from ..ingest import Ingestor, Raw, RawReady, RegisteredRaw, read_registered
-from ..instruments import RefusedError
+from ..instruments import NotTakenError, RefusedError
 from ..model import Arrival, DownSelected, Shard
 from ..plan import CompiledPipeline, is_away
 from ._days import Days
@@ -102,6 +102,9 @@ class Intake:
         loop = asyncio.get_running_loop()
         try:
             raw = await loop.run_in_executor(self._reading, self._ingestor.read, arrival)
+        except NotTakenError as err:
+            self._parts.refusals.refuse(arrival.path, err.reason, arrival.version)
+            return
         except RefusedError as err:
             self._refuse_arrival(arrival, err.reason)
             return
@@ -149,11 +152,6 @@ class Intake:
 
     async def _ready(self, raw: Raw) -> None:
         parts = self._parts
-        if isinstance(raw, RawReady) and raw.instrument not in parts.compiled.expected:
-            # It may be another executor's.
-            reason = f"this run takes no raws of {raw.instrument}"
-            parts.refusals.refuse(raw.arrival.path, reason, raw.arrival.version)
-            return
         if isinstance(raw, RawReady) and self._was_second(raw.arrival):
             return
         before = parts.requests.add(raw)

@@ -98,7 +98,7 @@ def make_ingestor(settings: RunSettings, compiled: CompiledRun) -> Ingestor:
     """Return what reads the files that come."""
     door = Door(settings.watch, settings.link_targets, in_place=settings.transfer == "direct")
     visits = make_visit_definer(settings.repository, compiled.inputs, define=settings.define_visits)
-    return Ingestor(compiled.raw, own_records(compiled), door, visits)
+    return Ingestor(compiled.raw, own_records(compiled), door, visits, compiled.readers)
 
 
 def _make_quarantine(settings: RunSettings) -> Quarantine | None:
