@@ -98,6 +98,7 @@ def without_data(path: Path) -> Path:
     [
         ({}, cut, "is cut short"),
         ({}, without_data, "has no data, only headers"),
+        ({"N_STAMPS": 40}, None, "holds the stamps of a guider"),
         ({"CHIP": 6}, None, "HillCam has no detector 6 in this repository"),
         ({"INSTRUME": "HILL-2"}, None, "INSTRUME is 'HILL-2', and no metadata translator recognises"),
         ({"INSTRUME": "HILL-2"}, None, "raws of HillCam are taken here"),

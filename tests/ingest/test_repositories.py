@@ -10,10 +10,10 @@ from types import ModuleType
 from typing import Any
 
 import pytest
-from lsst.daf.butler import Butler, DatasetType
+from lsst.daf.butler import Butler, DatasetType, StorageClassFactory
 from lsst.pipe.base import Instrument
 
-from lsst.ctrl.rapid.ingest import Ingestor, make_repository, open_raw
+from lsst.ctrl.rapid.ingest import make_repository, open_raw
 from lsst.ctrl.rapid.instruments import (
     RAW_STORAGE_CLASS,
     RawFormatter,
@@ -22,8 +22,7 @@ from lsst.ctrl.rapid.instruments import (
     has_full_stack,
     repository_config,
 )
-from lsst.ctrl.rapid.model import Arrival, InputError
-from lsst.ctrl.rapid.plan import RecordStore
+from lsst.ctrl.rapid.model import InputError
 from support.processes import rapid_here
 from support.small_raws import write_small_raw
 
@@ -80,6 +79,8 @@ def stack(monkeypatch: pytest.MonkeyPatch) -> Iterator[ModuleType]:
         module.__path__ = []
         module.__spec__ = importlib.util.spec_from_loader(module.__name__, None)
         monkeypatch.setitem(sys.modules, module.__name__, module)
+    # It remembers the class that it has imported.
+    monkeypatch.setattr(StorageClassFactory().getStorageClass("Exposure"), "_pytype", None)
     has_full_stack.cache_clear()
     yield package
     has_full_stack.cache_clear()
@@ -184,16 +185,3 @@ def test_dimensions_that_are_too_old_are_refused(tmp_path: Path) -> None:
         InputError, match="dimensions are of version 5, without day_obs and group; 'butler migr"
     ):
         make_repository(tmp_path / "repo", ["LSSTCam"])
-
-
-def test_a_guider_is_left_aside_whatever_reads_it(tmp_path: Path) -> None:
-    from support.other_observatory import write_raw
-
-    make_repository(tmp_path / "repo", ["support.other_observatory.HillCam"])
-    with Butler.from_config(tmp_path / "repo") as butler:
-        store = RecordStore.from_butler(butler, ["HillCam"])
-        raw = open_raw(butler)
-    [guider] = [r for r in store.static() if r.definition.name == "detector" and r.id == 5]
-    store.add([guider.definition.RecordClass(**{**guider.toDict(), "purpose": "GUIDER"})])
-    with pytest.raises(ValueError, match="Chip5 is a guider: its file holds stamps"):
-        Ingestor(raw, store).read(Arrival(write_raw(tmp_path, 1, 5), 0.0, 0.0))

@@ -213,19 +213,14 @@ class Ingestor:
             if self._records.get("instrument", reader.instrument) is None:
                 raise NotTakenError(f"this run takes no raws of {reader.instrument}")
             identity = reader.identify(header, arrival.path)
-            content = reader.check_complete(arrival.path)
+            content = reader.check_complete(arrival.path, identity)
         except FileNotFoundError:
             raise RefusedError("it was gone before it could be read") from None
         except OSError as err:
             raise RefusedError(f"it cannot be read: {err.strerror or err}") from err
         instrument = identity.instrument
-        detector = self._records.get("detector", instrument, identity.detector)
-        if detector is None:
+        if self._records.get("detector", instrument, identity.detector) is None:
             raise RefusedError(f"{instrument} has no detector {identity.detector} in this repository")
-        if detector.purpose == "GUIDER":
-            raise RefusedError(
-                f"{detector.full_name} is a guider: its file holds stamps, which are left aside"
-            )
         exposure = self._exposure(reader, identity.exposure_id, header, arrival.path)
         visit, to_register = self._visit(reader, identity.exposure_id, exposure.records)
         own = tuple(exposure.records.values())

@@ -216,13 +216,10 @@ class _EarlyButler:
         self._butler = butler
         self._cameras: dict[UUID, Any] = {}
         self._certifications: Calibrations | None = None
-        try:
-            self._certifications = Calibrations(
-                [butler.get_dataset_type(_CAMERA)], collections, optional=True
-            )
+        there = [name for name in collections if _has_collection(butler, name)]
+        with contextlib.suppress(MissingDatasetTypeError):
+            self._certifications = Calibrations([butler.get_dataset_type(_CAMERA)], there, optional=True)
             self._certifications.refresh(butler)
-        except (MissingDatasetTypeError, MissingCollectionError):
-            self._certifications = None
         self.registry = _EarlyRegistry(butler.registry)
 
     def __getattr__(self, name: str) -> Any:
@@ -274,6 +271,14 @@ class _EarlyRegistry:
         ):
             return known
         return self._registry.expandDataId(dataId, **more)
+
+
+def _has_collection(butler: Butler, name: str) -> bool:
+    try:
+        butler.collections.get_info(name)
+    except MissingCollectionError:
+        return False
+    return True
 
 
 def _sees_sky(exposure: DimensionRecord) -> bool:

@@ -47,9 +47,9 @@ class FamilyReader:
         """Return the cards on which all raws of one exposure must agree."""
         return exposure_cards(header)
 
-    def check_complete(self, path: Path) -> str:
-        """Check that a file is whole and that its segments make a detector."""
-        return check_complete(path)
+    def check_complete(self, path: Path, identity: RawIdentity) -> str:
+        """Check that a file is whole and that its segments are those of the detector."""
+        return check_complete(path, instrument=identity.instrument, detector=identity.detector)
 
     def translate(self, header: Header, path: Path) -> ObservationInfo:
         """Translate a header, by the full stack's translators where they can be imported."""

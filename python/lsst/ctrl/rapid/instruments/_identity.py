@@ -307,12 +307,13 @@ def _find_detector(instrument: str, header: Mapping[str, HeaderValue]) -> int:
         detector = load_camera(instrument).by_name(f"{raft}_{slot}")
     except KeyError:
         raise RefusedError(f"RAFTBAY and CCDSLOT name {raft}_{slot}, which {instrument} has not.") from None
-    if _holds_stamps(header):
+    if holds_stamps(header):
         raise RefusedError(f"{detector.name} is a guider: its file holds stamps, which are left aside.")
     return detector.id
 
 
-def _holds_stamps(header: Mapping[str, HeaderValue]) -> bool:
+def holds_stamps(header: Mapping[str, HeaderValue]) -> bool:
+    """Tell whether a header is of the stamps of a guider, as the full stack writes them."""
     name = get_text(header, "FILENAME").partition(".")[0]
     return name.endswith("_guider") or any(header.get(card) is not None for card in _STAMP_CARDS)
 

@@ -17,7 +17,7 @@ from lsst.pipe.base import Instrument
 
 from ._hdus import scan_hdus
 from ._header import RefusedError
-from ._identity import RawIdentity
+from ._identity import RawIdentity, holds_stamps
 from ._protocol import Header
 from ._records import exposure_records, make_record
 from ._visits import Visit
@@ -97,6 +97,8 @@ class ObsPackageReader:
 
     def identify(self, header: Header, path: Path) -> RawIdentity:
         """Return which exposure and detector a raw is."""
+        if holds_stamps(header):
+            raise RefusedError("its file holds the stamps of a guider, which are left aside")
         info = self._translated(header, path, _IDENTITY)
         assert info.instrument is not None, "It was required."
         assert info.exposure_id is not None, "It was required."
@@ -110,7 +112,7 @@ class ObsPackageReader:
         found = {name: getattr(info, name) for name in _COMPARED}
         return {name: _plain(value) for name, value in found.items() if value is not None}
 
-    def check_complete(self, path: Path) -> str:
+    def check_complete(self, path: Path, identity: RawIdentity) -> str:  # noqa: ARG002 - as the protocol has it
         """Check that a file ends where its headers say, and that it has data."""
         hdus = scan_hdus(path)
         if not any(hdu.data_size for hdu in hdus):

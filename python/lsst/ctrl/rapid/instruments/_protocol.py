@@ -46,7 +46,7 @@ class RawReader(Protocol):
     def exposure_cards(self, header: Header, path: Path) -> Header:
         """Return what all raws of one exposure must agree on, to detect contradictions."""
 
-    def check_complete(self, path: Path) -> str:
+    def check_complete(self, path: Path, identity: RawIdentity) -> str:
         """Check that a file is whole; returns text that differs for files of different size or headers."""
 
     def translate(self, header: Header, path: Path) -> ObservationInfo:
