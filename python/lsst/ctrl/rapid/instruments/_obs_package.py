@@ -36,7 +36,7 @@ _COMPARED = (
     "object",
     "science_program",
 )
-"""What raws of one exposure say alike, whatever the instrument; times may differ between detectors."""
+"""What raws of one exposure say alike for any instrument; times may differ between detectors."""
 
 _REQUIRED = _IDENTITY | {
     "datetime_begin", "datetime_end", "exposure_group", "exposure_time_requested", "group_counter_end",

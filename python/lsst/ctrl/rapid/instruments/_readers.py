@@ -137,7 +137,7 @@ def make_reader(name: str, class_name: str, storage_class: str) -> RawReader:
         If its raws cannot be read here; the message says why.
     """
     if name in _FAMILY and storage_class == RAW_STORAGE_CLASS:
-        # Whatever class is registered: the raws are those that ours reads.
+        # With any registered class: the raws are those that ours reads.
         return FamilyReader(family_instrument(name))
     instrument = import_instrument(class_name)
     if isinstance(instrument, LsstCam):
@@ -155,7 +155,7 @@ def make_reader(name: str, class_name: str, storage_class: str) -> RawReader:
 
 
 def family_instrument(name: str) -> Instrument:
-    """Return our own class of a camera of the LSSTCam family, whatever else can be imported.
+    """Return our own class of a camera of the LSSTCam family, also where the stack is.
 
     Raises
     ------
