@@ -27,10 +27,11 @@ def shared_data() -> Path:
 @pytest.fixture(autouse=True)
 def log_level_of_the_package() -> Iterator[None]:
     """Have no command that a test runs in this process leave its log level to the next test."""
-    logger = logging.getLogger("lsst.ctrl.rapid")
-    level = logger.level
+    loggers = [logging.getLogger(name) for name in ("lsst", "lsst.ctrl.rapid")]
+    levels = [logger.level for logger in loggers]
     yield
-    logger.setLevel(level)
+    for logger, level in zip(loggers, levels, strict=True):
+        logger.setLevel(level)
 
 
 def pytest_configure() -> None:

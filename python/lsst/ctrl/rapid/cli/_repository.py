@@ -8,18 +8,17 @@ import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
-from lsst.daf.butler import Butler, FileDataset, MissingDatasetTypeError
-
-from ..commit import sync_records
-from ..ingest import Ingestor, RawReady, make_repository, open_raw, registered_instruments
-from ..instruments import RefusedError
 from ..model import Arrival, InputError
-from ..plan import RecordStore, register_run
-from ._main import start_logging
-from ._options import log_level
+from ._logging import log_options, start_logging
+
+if TYPE_CHECKING:
+    from lsst.daf.butler import Butler
+
+    from ..ingest import RawReady
 
 _BATCH = 200
 
@@ -29,10 +28,12 @@ _BATCH = 200
 @click.option(
     "--instrument", "instruments", multiple=True, required=True, help="Instrument to register; repeatable."
 )
-@log_level
-def init_repo(repo: str, instruments: tuple[str, ...], log_level: str) -> None:
+@log_options
+def init_repo(repo: str, instruments: tuple[str, ...]) -> None:
     """Make a repository at REPO that takes raws, or add instruments to one."""
-    start_logging(log_level)
+    from ..ingest import make_repository
+
+    start_logging()
     make_repository(repo, instruments)
     click.echo(f"{repo} takes raws of {', '.join(instruments)}.")
 
@@ -47,13 +48,13 @@ def init_repo(repo: str, instruments: tuple[str, ...], log_level: str) -> None:
     show_default=True,
     help="Register the files where they are, or transfer them into the repository.",
 )
-@log_level
-def ingest_raws(files: tuple[Path, ...], repo: str, transfer: str, log_level: str) -> None:
+@log_options
+def ingest_raws(files: tuple[Path, ...], repo: str, transfer: str) -> None:
     """Register raw FILES in a repository; a raw that is there already stays as it is.
 
     Exit code 1 when a file was refused; the others are registered.
     """
-    start_logging(log_level)
+    start_logging()
     refused = register_raws(files, repo, transfer)
     click.echo(f"{len(files) - refused} of {len(files)} file(s) are registered in {repo}.")
     sys.exit(1 if refused else 0)
@@ -72,6 +73,12 @@ def register_raws(files: Sequence[Path], repo: str, transfer: str) -> int:
     InputError
         If the repository cannot be opened, or takes no raws.
     """
+    from lsst.daf.butler import Butler, MissingDatasetTypeError
+
+    from ..ingest import Ingestor, open_raw, registered_instruments
+    from ..instruments import RefusedError
+    from ..plan import RecordStore
+
     try:
         butler = Butler.from_config(repo, writeable=True)
     except (FileNotFoundError, RuntimeError) as err:
@@ -100,6 +107,11 @@ def register_raws(files: Sequence[Path], repo: str, transfer: str) -> int:
 
 def _register(butler: Butler, raws: list[RawReady], transfer: str) -> int:
     """Register raws together, or one by one where that fails; returns how many could not be."""
+    from lsst.daf.butler import FileDataset
+
+    from ..commit import sync_records
+    from ..plan import register_run
+
     try:
         sync_records(butler, (record for raw in raws for record in raw.to_register))
         for run in {raw.ref.run for raw in raws}:

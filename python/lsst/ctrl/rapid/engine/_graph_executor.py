@@ -18,7 +18,7 @@ from lsst.pipe.base.quantum_graph import PredictedQuantumGraph
 from lsst.pipe.base.quantum_graph_executor import QuantumGraphExecutor
 from lsst.pipe.base.quantum_reports import Report
 
-from ..model import InputError
+from ..model import InputError, LogSettings
 from ..plan import CompiledPipeline, payload_hash
 from ._graph_outputs import GraphOutputs, GraphQuantum
 from ._graph_provenance import GraphProvenance
@@ -54,6 +54,8 @@ class RapidGraphExecutor(QuantumGraphExecutor):
         Whether a task that annotates its error as partial success has failed.
     cache_bytes
         Memory of each worker for calibrations, bytes.
+    log
+        What workers log, and where; ``lsst`` from INFO on by default, in log datasets alone.
 
     Notes
     -----
@@ -81,6 +83,7 @@ class RapidGraphExecutor(QuantumGraphExecutor):
         clobber_outputs: bool = False,
         raise_on_partial_outputs: bool = True,
         cache_bytes: float = _CACHE_BYTES,
+        log: LogSettings = LogSettings(),  # noqa: B008 -- it is frozen
     ) -> None:
         self._butler = butler
         self._repository = butler if isinstance(butler, str) else _root(butler)
@@ -94,6 +97,7 @@ class RapidGraphExecutor(QuantumGraphExecutor):
             raise_on_partial_outputs=raise_on_partial_outputs,
         )
         self._cache_bytes = cache_bytes
+        self._log = log
         self._report: Report | None = None
         self._kept: tuple[str, Workers] | None = None
         self._keeps = False
@@ -231,7 +235,9 @@ class RapidGraphExecutor(QuantumGraphExecutor):
         def start() -> Workers:
             if self._kept is None:
                 compiled = CompiledPipeline(_NAME, pipeline, (), wanted)
-                setup = WorkerSetup(self._repository, (compiled,), (), frozenset(), self._cache_bytes)
+                setup = WorkerSetup(
+                    self._repository, (compiled,), (), frozenset(), self._cache_bytes, log=self._log
+                )
                 self._kept = wanted, Workers(setup, self._count)
             workers = self._kept[1]
             while workers.next(0) is not None:

@@ -29,6 +29,7 @@ from ..datastore import (
     write_as_scratch,
     write_under_own_names,
 )
+from ..model import LogSettings
 from ..plan import (
     CompiledPipeline,
     DatasetMessage,
@@ -70,6 +71,8 @@ class WorkerSetup:
         Memory for calibrations, bytes.
     scratch
         Names of the dataset types that are written where nothing is registered.
+    log
+        What is logged, and where.
     """
 
     repository: str
@@ -78,6 +81,7 @@ class WorkerSetup:
     shared: frozenset[str]
     cache_bytes: float
     scratch: frozenset[str] = frozenset()
+    log: LogSettings = dataclasses.field(default_factory=LogSettings)
 
 
 @dataclasses.dataclass(frozen=True)

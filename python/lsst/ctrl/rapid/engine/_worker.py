@@ -14,10 +14,11 @@ from collections.abc import Callable
 from lsst.daf.butler.cli.cliLog import CliLog
 
 from .._phases import Phase, reached
+from ..model import LogSettings
 from ._execution import explain
 from ._explicit import QuantaRequest
 from ._messages import ShardRequest, ShardResponse, WarmUp
-from ._state import WorkerState
+from ._state import WorkerSetup, WorkerState
 
 _FULL_COLLECTION = 50
 """After so many shards all garbage is collected, not only that of the shard."""
@@ -55,8 +56,9 @@ class ShardActor:
         start = time.monotonic()
         reason = ""
         try:
-            _initialise_logging()
-            self._state = WorkerState(pickle.loads(self._setup))  # noqa: S301 -- made by the head of this very run
+            setup: WorkerSetup = pickle.loads(self._setup)  # noqa: S301 -- made by the head of this very run
+            _initialise_logging(setup.log)
+            self._state = WorkerState(setup)
         except BaseException as err:  # noqa: BLE001 -- see the class
             reason = f"{type(err).__name__}: {err}"
         if not reason:
@@ -144,6 +146,7 @@ class ShardActor:
         return answer
 
 
-def _initialise_logging() -> None:
+def _initialise_logging(log: LogSettings) -> None:
     """Set logging up as ``pipetask`` does: log datasets capture the root logger; terminals get nothing."""
-    CliLog.initLog(longlog=False, log_tty=False)
+    CliLog.initLog(longlog=True, log_tty=False, log_file=log.files)
+    CliLog.setLogLevels([(component or None, level) for component, level in log.levels])

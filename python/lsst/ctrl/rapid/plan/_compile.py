@@ -2,55 +2,23 @@
 
 from __future__ import annotations
 
-__all__ = ("CompiledPipeline", "PipelineSource", "compile_graph", "compile_pipeline", "load_pipeline")
+__all__ = ("CompiledPipeline", "compile_graph", "compile_pipeline", "load_pipeline")
 
 import dataclasses
 import logging
 from collections.abc import Collection, Mapping, Sequence
-from pathlib import Path
-from typing import Self
 
 from lsst.daf.butler import Butler, DatasetType, DimensionUniverse
-from lsst.pipe.base import Pipeline
 from lsst.pipe.base.pipeline_graph import PipelineGraph
 
 from ..model import InputError
 from ._classify import Refusal, classify_step, subgraph
 from ._infer import infer_steps
 from ._runs import payload_hash
+from ._source import PipelineSource
 from ._steps import InputKind, Step
 
 _LOG = logging.getLogger(__name__)
-
-
-@dataclasses.dataclass(frozen=True)
-class PipelineSource:
-    """A pipeline's YAML file, or some of its tasks.
-
-    Attributes
-    ----------
-    path
-        The file.
-    labels
-        Labels of the tasks, subsets and steps that are taken, as upstream's ``file.yaml#a,b``; all if empty.
-    """
-
-    path: Path
-    labels: tuple[str, ...] = ()
-
-    @classmethod
-    def parse(cls, text: str) -> Self:
-        """Take a file name apart, with its labels where it has them."""
-        path, _, labels = text.partition("#")
-        return cls(Path(path), tuple(label.strip() for label in labels.split(",") if label.strip()))
-
-    @property
-    def uri(self) -> str:
-        """What upstream's commands take."""
-        return f"{self.path}#{','.join(self.labels)}" if self.labels else str(self.path)
-
-    def __str__(self) -> str:
-        return self.uri
 
 
 @dataclasses.dataclass(frozen=True)
@@ -132,10 +100,9 @@ def load_pipeline(source: PipelineSource) -> PipelineGraph:
     InputError
         If it cannot be loaded.
     """
-    if not source.path.is_file():
-        raise InputError(f"{source.path}: there is no such pipeline.")
+    pipeline = source.read()
     try:
-        return Pipeline.from_uri(source.uri).to_graph()
+        return pipeline.to_graph()
     except Exception as err:
         raise InputError(f"{source}: the pipeline cannot be loaded: {type(err).__name__}: {err}") from err
 
@@ -196,7 +163,7 @@ def compile_graph(
             f"{source}: it cannot be run as raws arrive: {err}. What cannot may still be run with "
             "pipetask, or from a graph with 'rapid-exec run-graph'."
         ) from None
-    return CompiledPipeline(source.path.stem, graph, steps, payload_hash(graph), source, declared)
+    return CompiledPipeline(source.name, graph, steps, payload_hash(graph), source, declared)
 
 
 def _steps(

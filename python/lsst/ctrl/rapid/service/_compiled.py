@@ -21,15 +21,15 @@ from .._opening import open_to_read
 from ..conductor import InstrumentPatterns, PatternDetector
 from ..datastore import ScratchFolder
 from ..ingest import Raw, default_inputs, open_raw, registered_instruments
-from ..model import InputError, Policy, RapidFile, load_rapid_file
+from ..model import InputError, Policy, RapidFile
 from ..plan import (
     CompiledPipeline,
-    PipelineSource,
     Planner,
     RecordStore,
     Selector,
     compile_pipeline,
     partial_chain,
+    read_choices,
     run_name,
 )
 from ._detectors import pattern_detectors
@@ -164,14 +164,12 @@ def compile_run(settings: RunSettings) -> CompiledRun:
         butler.collections.query(inputs)
     except MissingCollectionError as err:
         raise InputError(f"{settings.repository}: -i/--input: {err}") from None
-    rapid = load_rapid_file(settings.pipeline)
-    source = f"{settings.pipeline.stem}.rapid.yaml"
-    choices = []
-    for choice in rapid.pipelines:
-        pipeline = PipelineSource(settings.pipeline.parent / choice.pipeline, settings.labels)
-        choices.append(
-            (Selector(choice.where, butler.dimensions, source), compile_pipeline(pipeline, butler))
-        )
+    chosen = read_choices(settings.source)
+    rapid, source = chosen.facts, f"{settings.source.name}.rapid.yaml"
+    choices = [
+        (Selector(choice.where, butler.dimensions, source), compile_pipeline(pipeline, butler))
+        for choice, pipeline in chosen.pairs
+    ]
     scratch = scratch_types(rapid, [pipeline for _, pipeline in choices], settings.labels, source)
     check_named(rapid, [pipeline for _, pipeline in choices], settings.labels, source)
     _check_output(butler, settings.output, [pipeline for _, pipeline in choices])
@@ -182,9 +180,10 @@ def compile_run(settings: RunSettings) -> CompiledRun:
     calibrations.refresh(butler)
     check_run_frames(butler, settings.output, {pipeline.hash for _, pipeline in choices})
     check_calibration_frames(butler, settings.repository, calibrations.refs())
-    beside = settings.pipeline.with_name(f"{settings.pipeline.stem}.rapid.yaml")
-    if not beside.exists():
-        _LOG.info("There is no %s: the pipeline takes every exposure, and nothing is published.", beside)
+    if not chosen.has_facts:
+        _LOG.info(
+            "There is no %s: the pipeline takes every exposure, and nothing is published.", chosen.facts_file
+        )
     detectors = pattern_detectors(records, instruments)
     limits = run_limits(settings, detectors)
     policy = settings.policy or rapid.policy
