@@ -16,6 +16,7 @@ import click
 from .. import __version__
 from .._startup import fork_server_from_here, start_fork_server, uncollected, worker_environment
 from ._logging import log_options
+from ._pipeline_options import PipelineCommand
 
 
 class _Entry(NamedTuple):
@@ -147,7 +148,9 @@ class _Lazy(click.Group):
         from .._phases import arm
 
         with uncollected(), worker_environment():
-            found = super().resolve_command(ctx, args)
+            found = name, command, words = super().resolve_command(ctx, args)
+            if isinstance(command, PipelineCommand):
+                command.check_options(click.Context(command, parent=ctx, info_name=name), words)
             for module in needs:
                 importlib.import_module(module, __package__)
             arm()

@@ -5,13 +5,12 @@ from __future__ import annotations
 __all__ = ("PipelineCommand", "find_pipeline", "override_options")
 
 import importlib.resources
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, override
 
 import click
 
-from ..model import InputError, did_you_mean
 from ._advice import advise
 
 if TYPE_CHECKING:
@@ -31,26 +30,44 @@ class PipelineCommand(click.Command):
 
     @override
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        words = list(args)
+        values, order = self.check_options(ctx, args)
+        left = super().parse_args(ctx, args)
+        if any(parameter.name in _OVERRIDES for parameter in self.params):
+            # click keeps the order of each option's values alone.
+            kept = {name: iter(values.get(name) or ()) for name in _OVERRIDES}
+            ctx.params["overrides"] = tuple(
+                (max(parameter.opts, key=len), next(kept[parameter.name]))
+                for parameter in order
+                if parameter.name in kept
+            )
+        return left
+
+    def check_options(
+        self, ctx: click.Context, words: Sequence[str]
+    ) -> tuple[Mapping[str, Any], Sequence[click.Parameter]]:
+        """Refuse options that there are not, before anything is imported for the others.
+
+        Parameters
+        ----------
+        ctx
+            The command's context.
+        words
+            What stands behind the command.
+
+        Returns
+        -------
+        values
+            What was typed, by name of the parameter; not converted.
+        order
+            The parameters in the order in which they were typed.
+        """
         try:
-            left = super().parse_args(ctx, args)
+            values, _, order = self.make_parser(ctx).parse_args(list(words))
         except click.NoSuchOption as err:
             if (advice := advise(err.option_name)) is None:
                 raise
             raise click.UsageError(f"{err.option_name} is an option of pipetask: {advice}", ctx) from None
-        if any(parameter.name in _OVERRIDES for parameter in self.params):
-            ctx.params["overrides"] = self._overrides(ctx, words)
-        return left
-
-    def _overrides(self, ctx: click.Context, words: list[str]) -> tuple[tuple[str, str], ...]:
-        """Return pairs of option and value, in their order, which click keeps for each option alone."""
-        values, _, order = self.make_parser(ctx).parse_args(words)
-        left = {name: iter(values.get(name) or ()) for name in _OVERRIDES}
-        return tuple(
-            (max(parameter.opts, key=len), next(left[parameter.name]))
-            for parameter in order
-            if parameter.name in left
-        )
+        return values, order
 
 
 def override_options[C: Callable[..., Any]](command: C) -> C:
@@ -93,6 +110,7 @@ def find_pipeline(name: str, overrides: Iterable[tuple[str, str]]) -> PipelineSo
     InputError
         If it cannot be one, or is a name of which there is no file in either place.
     """
+    from ..model import InputError, did_you_mean
     from ..plan import PipelineSource, parse_overrides
 
     source = PipelineSource.parse(name, parse_overrides(overrides))

@@ -75,10 +75,12 @@ def register_raws(files: Sequence[Path], repo: str, transfer: str) -> int:
     """
     from lsst.daf.butler import Butler, MissingDatasetTypeError
 
+    from .._earth_orientation import use_local_table
     from ..ingest import Ingestor, open_raw, registered_instruments
     from ..instruments import RefusedError
     from ..plan import RecordStore
 
+    use_local_table(tell=True)
     try:
         butler = Butler.from_config(repo, writeable=True)
     except (FileNotFoundError, RuntimeError) as err:

@@ -20,6 +20,7 @@ import sqlalchemy.exc
 from rich.live import Live
 from rich.logging import RichHandler
 
+from .._earth_orientation import use_local_table
 from ..arrival import DirectoryWatch, Quarantine
 from ..ingest import check_instruments
 from ..model import InputError, Policy, Report, SiteFile, check_output, load_site_file
@@ -46,6 +47,7 @@ def run_pipeline(pipeline: str, site: Path | None, options: dict[str, Any]) -> N
     """Run a pipeline as the options of ``rapid-exec run`` say, to the end of the run."""
     start_logging()
     notice_lost_servers()
+    use_local_table(tell=True)
     facts = load_site_file(site) if site is not None else SiteFile()
     source = find_pipeline(pipeline, options["overrides"])
     settings, feeder = _prepare(source, facts, options | {"site": site})

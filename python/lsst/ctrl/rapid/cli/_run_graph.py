@@ -16,6 +16,7 @@ from lsst.pipe.base.mp_graph_executor import MPGraphExecutorError
 from lsst.pipe.base.quantum_graph import PredictedQuantumGraph
 from lsst.pipe.base.quantum_reports import ExecutionStatus, Report
 
+from .._earth_orientation import use_local_table
 from ..engine import RapidGraphExecutor, describe_quantum
 from ..model import InputError
 from ..monitor import whole_file
@@ -43,6 +44,7 @@ def execute_graph(
 ) -> None:
     """Run a quantum graph as the options of ``rapid-exec run-graph`` say."""
     start_logging()
+    use_local_table(tell=True)
     for file in (summary, provenance):
         if file is not None and not file.absolute().parent.is_dir():
             raise InputError(f"{file}: there is no folder {file.absolute().parent}.")

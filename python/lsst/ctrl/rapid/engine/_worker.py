@@ -13,6 +13,7 @@ from collections.abc import Callable
 
 from lsst.daf.butler.cli.cliLog import CliLog
 
+from .._earth_orientation import use_local_table
 from .._phases import Phase, reached
 from ..model import LogSettings
 from ._execution import explain
@@ -58,6 +59,7 @@ class ShardActor:
         try:
             setup: WorkerSetup = pickle.loads(self._setup)  # noqa: S301 -- made by the head of this very run
             _initialise_logging(setup.log)
+            use_local_table()
             self._state = WorkerState(setup)
         except BaseException as err:  # noqa: BLE001 -- see the class
             reason = f"{type(err).__name__}: {err}"

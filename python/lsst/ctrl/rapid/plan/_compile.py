@@ -7,15 +7,17 @@ __all__ = ("CompiledPipeline", "compile_graph", "compile_pipeline", "load_pipeli
 import dataclasses
 import logging
 from collections.abc import Collection, Mapping, Sequence
+from typing import Any
 
 from lsst.daf.butler import Butler, DatasetType, DimensionUniverse
+from lsst.pex.config import Config
 from lsst.pipe.base.pipeline_graph import PipelineGraph
 
-from ..model import InputError
+from ..model import InputError, did_you_mean
 from ._classify import Refusal, classify_step, subgraph
 from ._infer import infer_steps
 from ._runs import payload_hash
-from ._source import PipelineSource
+from ._source import FieldOverride, PipelineSource
 from ._steps import InputKind, Step
 
 _LOG = logging.getLogger(__name__)
@@ -104,7 +106,28 @@ def load_pipeline(source: PipelineSource) -> PipelineGraph:
     try:
         return pipeline.to_graph()
     except Exception as err:
-        raise InputError(f"{source}: the pipeline cannot be loaded: {type(err).__name__}: {err}") from err
+        nearest = _nearest_field(source)
+        raise InputError(
+            f"{source}: the pipeline cannot be loaded: {type(err).__name__}: {err}{nearest}"
+        ) from err
+
+
+def _nearest_field(source: PipelineSource) -> str:
+    """Return what may be meant by the first override of a field that there is not; empty if there is none."""
+    fields = [override for override in source.overrides if isinstance(override, FieldOverride)]
+    try:
+        tasks = dataclasses.replace(source, overrides=()).read().to_graph().tasks if fields else {}
+    except Exception:  # noqa: BLE001 -- it is the pipeline itself that is wrong
+        return ""
+    for override in fields:
+        config: Any = tasks[override.label].config if override.label in tasks else None
+        for name in override.field.split("."):
+            if not isinstance(config, Config):
+                break
+            if name not in config:
+                return did_you_mean(name, config.keys())
+            config = getattr(config, name)
+    return ""
 
 
 def compile_pipeline(source: PipelineSource, butler: Butler | None) -> CompiledPipeline:

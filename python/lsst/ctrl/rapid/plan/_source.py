@@ -116,24 +116,26 @@ def parse_overrides(words: Iterable[tuple[str, str]]) -> tuple[ConfigOverride, .
         If a value is not of the form that its option needs, or a field is set twice.
     """
     pairs = list(words)
+    found = [override for name, value in pairs for override in _parsed(name, value)]
     try:
         split_kv(None, None, [value for name, value in pairs if name == "--config"], multiple=False)  # type: ignore[arg-type]  # upstream does not use the first two
     except click.ClickException as err:
         raise InputError(f"-c/--config: {err.message}") from None
-    found: list[ConfigOverride] = []
-    for name, value in pairs:
-        try:
-            actions = make_pipeline_actions([name, value])
-        except TypeError:
-            form = {"--config": "LABEL:FIELD=VALUE", "--config-file": "LABEL:FILE"}[name]
-            raise InputError(f"{name}: {value!r} is not of the form {form}.") from None
-        for action in actions:
-            if action.action == "config":
-                field, _, text = action.value.partition("=")
-                found.append(FieldOverride(action.label, field, text))
-            else:
-                found.append(FileOverride(action.label, action.value))
     return tuple(found)
+
+
+def _parsed(name: str, value: str) -> Iterable[ConfigOverride]:
+    try:
+        actions = make_pipeline_actions([name, value])
+    except TypeError:
+        form = {"--config": "-c/--config LABEL:FIELD=VALUE", "--config-file": "-C/--config-file LABEL:FILE"}
+        raise InputError(f"{value!r} is not of the form {form[name]}.") from None
+    for action in actions:
+        if action.action == "config":
+            field, _, text = action.value.partition("=")
+            yield FieldOverride(action.label, field, text)
+        else:
+            yield FileOverride(action.label, action.value)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -342,7 +344,7 @@ def _check_labels(source: PipelineSource, labels: Mapping[PipelineSource, frozen
         told = shlex.join(override.words)
         if not having:
             known = frozenset().union(*labels.values()) - {_PARAMETERS}
-            names = " or ".join(one.name for one in labels)
+            names = ", ".join(one.name for one in labels)
             nearest = did_you_mean(override.label, known)
             raise InputError(f"{told}: no task of {names} is labelled {override.label!r}{nearest}")
         if len(having) < len(labels):

@@ -170,8 +170,9 @@ def compile_run(settings: RunSettings) -> CompiledRun:
         (Selector(choice.where, butler.dimensions, source), compile_pipeline(pipeline, butler))
         for choice, pipeline in chosen.pairs
     ]
-    scratch = scratch_types(rapid, [pipeline for _, pipeline in choices], settings.labels, source)
-    check_named(rapid, [pipeline for _, pipeline in choices], settings.labels, source)
+    whole = not (settings.labels or settings.overrides)
+    scratch = scratch_types(rapid, [pipeline for _, pipeline in choices], source, whole=whole)
+    check_named(rapid, [pipeline for _, pipeline in choices], source, whole=whole)
     _check_output(butler, settings.output, [pipeline for _, pipeline in choices])
     _check_transfer(settings, [pipeline for _, pipeline in choices])
     _check_init_inputs(butler, inputs, [pipeline for _, pipeline in choices])
