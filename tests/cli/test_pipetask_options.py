@@ -10,6 +10,7 @@ from lsst.ctrl.mpexec.cli.cmd import run as pipetask_run
 from lsst.ctrl.mpexec.cli.pipetask import cli as pipetask
 
 from lsst.ctrl.rapid.cli import main
+from lsst.ctrl.rapid.cli._run_command import run
 from support.processes import SUMMIT, rapid_here
 
 OURS = ("run", "plan", "run-graph", "test-channels", "doctor")
@@ -39,6 +40,11 @@ def test_no_option_of_pipetask_is_unknown(name: str) -> None:
         assert f"Error: {option} is an option of pipetask: " in done.output
         assert "did you mean" not in done.output.lower(), option
         assert len(done.output.strip().splitlines()) == 4, "usage, hint and one line"
+
+
+def test_input_collections_may_be_separated_by_commas() -> None:
+    words = ["x.yaml", "-i", "a/b,c", "-i", "d"]
+    assert run.make_context("run", words).params["inputs"] == ("a/b", "c", "d")
 
 
 def test_other_options_get_the_usual_answer() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 __all__ = ("run",)
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,11 @@ from ._options import DayObs, NumberList, WatchSourceType, workers_option
 from ._pipeline_options import PipelineCommand, override_options
 from ._policy import mode_option, pattern_option, vary_option
 from ._simulate import fault_option, manifest_option
+
+
+def _split(context: click.Context, parameter: click.Parameter, values: Iterable[str]) -> tuple[str, ...]:  # noqa: ARG001 -- click's signature
+    """Take names apart that are separated by commas, as ``pipetask`` does."""
+    return tuple(name for value in values for name in value.split(",") if name)
 
 
 @click.command(cls=PipelineCommand)
@@ -36,7 +42,8 @@ from ._simulate import fault_option, manifest_option
     "--input",
     "inputs",
     multiple=True,
-    help="Input collection; repeatable.  [default: INSTRUMENT/defaults]",
+    callback=_split,
+    help="Input collection, or several separated by commas; repeatable.  [default: INSTRUMENT/defaults]",
 )
 @click.option("-o", "--output", help="Chain of the RUNs that are written.  [default: rapid]")
 @click.option(
