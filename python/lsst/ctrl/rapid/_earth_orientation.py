@@ -130,7 +130,7 @@ def use_local_table(*, tell: bool = False) -> None:
     if tell:
         try:
             told = find_table().fault(time.time(), iers.conf.auto_max_age)
-        except InputError as err:
+        except (InputError, TypeError) as err:  # the latter where the site's value is not a number
             told = str(err).rstrip(".")
         if told:
             _LOG.warning("Raws are taken, but %s.", told)

@@ -20,10 +20,6 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Self
 
-import click
-
-from lsst.ctrl.mpexec.cli.utils import make_pipeline_actions
-from lsst.daf.butler.cli.utils import split_kv
 from lsst.pipe.base import Pipeline
 from lsst.resources import ResourcePath
 
@@ -113,18 +109,14 @@ def parse_overrides(words: Iterable[tuple[str, str]]) -> tuple[ConfigOverride, .
     Raises
     ------
     InputError
-        If a value is not of the form that its option needs, or a field is set twice.
+        If a value is not of the form that its option needs.
     """
-    pairs = list(words)
-    found = [override for name, value in pairs for override in _parsed(name, value)]
-    try:
-        split_kv(None, None, [value for name, value in pairs if name == "--config"], multiple=False)  # type: ignore[arg-type]  # upstream does not use the first two
-    except click.ClickException as err:
-        raise InputError(f"-c/--config: {err.message}") from None
-    return tuple(found)
+    return tuple(override for name, value in words for override in _parsed(name, value))
 
 
 def _parsed(name: str, value: str) -> Iterable[ConfigOverride]:
+    from lsst.ctrl.mpexec.cli.utils import make_pipeline_actions  # all of pipetask, for these options alone
+
     try:
         actions = make_pipeline_actions([name, value])
     except TypeError:
