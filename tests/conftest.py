@@ -26,12 +26,10 @@ def shared_data() -> Path:
 
 @pytest.fixture(autouse=True)
 def log_level_of_the_package() -> Iterator[None]:
-    """Have no command that a test runs in this process leave its log level to the next test."""
-    loggers = [logging.getLogger(name) for name in ("lsst", "lsst.ctrl.rapid")]
-    levels = [logger.level for logger in loggers]
+    """Have no command that a test or a fixture runs in this process leave its log levels to a test."""
+    for name in ("lsst", "lsst.ctrl.rapid"):
+        logging.getLogger(name).setLevel(logging.NOTSET)
     yield
-    for logger, level in zip(loggers, levels, strict=True):
-        logger.setLevel(level)
 
 
 def pytest_configure() -> None:

@@ -20,7 +20,7 @@ PACKAGED = "resource://lsst.ctrl.rapid/resources/pipelines"
 
 
 def hashes(name: str | Path, *words: str) -> dict[str, str]:
-    output = rapid_here("plan", name, *words, "--json", "--log-level", "ERROR")
+    output = rapid_here("plan", name, *words, "--json")
     found = json.loads(output[output.index("[{") :])
     return {Path(one["pipeline"].partition("#")[0]).stem: one["hash"] for one in found}
 

@@ -54,7 +54,7 @@ def log_settings() -> LogSettings:
 
     kept = _kept()
     return LogSettings(
-        tuple(kept.get("levels", ())),
+        tuple(dict.fromkeys(kept.get("levels", ()))),
         tuple(dict.fromkeys(kept.get("files", ()))),
     )
 

@@ -16,7 +16,6 @@ import click
 from .. import __version__
 from .._startup import fork_server_from_here, start_fork_server, uncollected, worker_environment
 from ._logging import log_options
-from ._pipeline_options import PipelineCommand
 
 
 class _Entry(NamedTuple):
@@ -149,8 +148,10 @@ class _Lazy(click.Group):
 
         with uncollected(), worker_environment():
             found = name, command, words = super().resolve_command(ctx, args)
-            if isinstance(command, PipelineCommand):
-                command.check_options(click.Context(command, parent=ctx, info_name=name), words)
+            assert command is not None, "Otherwise click has refused it."
+            command.make_context(
+                name, list(words), parent=ctx
+            ).close()  # what is wrong is told before the wait
             for module in needs:
                 importlib.import_module(module, __package__)
             arm()

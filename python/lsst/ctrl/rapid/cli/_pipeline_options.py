@@ -5,7 +5,7 @@ from __future__ import annotations
 __all__ = ("PipelineCommand", "find_pipeline", "override_options")
 
 import importlib.resources
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, override
 
@@ -30,7 +30,12 @@ class PipelineCommand(click.Command):
 
     @override
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        values, order = self.check_options(ctx, args)
+        try:
+            values, _, order = self.make_parser(ctx).parse_args(list(args))
+        except click.NoSuchOption as err:
+            if (advice := advise(err.option_name)) is None:
+                raise
+            raise click.UsageError(f"{err.option_name} is an option of pipetask: {advice}", ctx) from None
         left = super().parse_args(ctx, args)
         if any(parameter.name in _OVERRIDES for parameter in self.params):
             # click keeps the order of each option's values alone.
@@ -41,33 +46,6 @@ class PipelineCommand(click.Command):
                 if parameter.name in kept
             )
         return left
-
-    def check_options(
-        self, ctx: click.Context, words: Sequence[str]
-    ) -> tuple[Mapping[str, Any], Sequence[click.Parameter]]:
-        """Refuse options that there are not, before anything is imported for the others.
-
-        Parameters
-        ----------
-        ctx
-            The command's context.
-        words
-            What stands behind the command.
-
-        Returns
-        -------
-        values
-            What was typed, by name of the parameter; not converted.
-        order
-            The parameters in the order in which they were typed.
-        """
-        try:
-            values, _, order = self.make_parser(ctx).parse_args(list(words))
-        except click.NoSuchOption as err:
-            if (advice := advise(err.option_name)) is None:
-                raise
-            raise click.UsageError(f"{err.option_name} is an option of pipetask: {advice}", ctx) from None
-        return values, order
 
 
 def override_options[C: Callable[..., Any]](command: C) -> C:
