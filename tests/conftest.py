@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import os
 import signal
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -25,11 +24,10 @@ def shared_data() -> Path:
 
 
 @pytest.fixture(autouse=True)
-def log_level_of_the_package() -> Iterator[None]:
+def log_level_of_the_package() -> None:
     """Have no command that a test or a fixture runs in this process leave its log levels to a test."""
     for name in ("lsst", "lsst.ctrl.rapid"):
         logging.getLogger(name).setLevel(logging.NOTSET)
-    yield
 
 
 def pytest_configure() -> None:

@@ -54,7 +54,7 @@ def log_settings() -> LogSettings:
 
     kept = _kept()
     return LogSettings(
-        tuple(dict.fromkeys(kept.get("levels", ()))),
+        tuple(dict(kept.get("levels", ())).items()),
         tuple(dict.fromkeys(kept.get("files", ()))),
     )
 

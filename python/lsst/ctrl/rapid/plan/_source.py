@@ -115,12 +115,18 @@ def parse_overrides(words: Iterable[tuple[str, str]]) -> tuple[ConfigOverride, .
 
 
 def _parsed(name: str, value: str) -> Iterable[ConfigOverride]:
-    from lsst.ctrl.mpexec.cli.utils import make_pipeline_actions  # all of pipetask, for these options alone
+    # All of pipetask is imported for these options alone.
+    from click import ClickException
 
+    from lsst.ctrl.mpexec.cli.utils import make_pipeline_actions
+    from lsst.daf.butler.cli.utils import split_kv
+
+    form = {"--config": "-c/--config LABEL:FIELD=VALUE", "--config-file": "-C/--config-file LABEL:FILE"}
     try:
         actions = make_pipeline_actions([name, value])
-    except TypeError:
-        form = {"--config": "-c/--config LABEL:FIELD=VALUE", "--config-file": "-C/--config-file LABEL:FILE"}
+        if name == "--config":
+            split_kv(None, None, [value], multiple=False)  # type: ignore[arg-type]  # it uses the third alone
+    except (TypeError, ClickException):
         raise InputError(f"{value!r} is not of the form {form[name]}.") from None
     for action in actions:
         if action.action == "config":
