@@ -103,7 +103,7 @@ def test_log_files_have_the_lines_of_the_head_and_of_the_workers(work: Path) -> 
     [level] = [line for line in lines if "Level of detector 90." in line]
     assert level.startswith("INFO 2")
     assert "support" in level
-    assert "detector: 90" in level, "it says of which quantum"
+    assert "detector: 90" in level, "it names the quantum"
     records = [json.loads(line) for line in (work / "all.json").read_text().splitlines()]
     assert sum(record["message"] == "Level of detector 90." for record in records) == 1
     assert len(records) == len([line for line in lines if line.startswith(("INFO", "WARNING", "ERROR"))])

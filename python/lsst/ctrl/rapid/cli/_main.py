@@ -149,9 +149,8 @@ class _Lazy(click.Group):
         with uncollected(), worker_environment():
             found = name, command, words = super().resolve_command(ctx, args)
             assert command is not None, "Otherwise click has refused it."
-            command.make_context(
-                name, list(words), parent=ctx
-            ).close()  # what is wrong is told before the wait
+            # What is wrong in the options is said before the rest is imported.
+            command.make_context(name, list(words), parent=ctx).close()
             for module in needs:
                 importlib.import_module(module, __package__)
             arm()
@@ -174,7 +173,7 @@ class _Lazy(click.Group):
 
 
 def _explained(err: Exception) -> click.ClickException | None:
-    """Return how an error is told to a person in one line; `None` if it is a fault of the program."""
+    """Return an error as one line for a person; `None` if it is a fault of the program."""
     from ..model import InputError, is_full
 
     match err:

@@ -86,7 +86,7 @@ def find_pipeline(name: str, overrides: Iterable[tuple[str, str]]) -> PipelineSo
     Raises
     ------
     InputError
-        If it cannot be one, or is a name of which there is no file in either place.
+        If it is neither a file nor a URI, or a name that neither place has.
     """
     from ..model import InputError, did_you_mean
     from ..plan import PipelineSource, parse_overrides
