@@ -135,6 +135,7 @@ def worker_setup(settings: RunSettings, compiled: CompiledRun) -> WorkerSetup:
         shared=frozenset(compiled.rapid.shared),
         cache_bytes=1e6 * settings.calibration_cache_mb,
         scratch=compiled.scratch,
+        first_reads=compiled.first_reads,
     )
 
 
