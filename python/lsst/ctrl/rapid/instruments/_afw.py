@@ -35,8 +35,8 @@ class AfwExposure(abc.ABC):  # noqa: B024 -- it is only asked for its subclasses
 
     Notes
     -----
-    Storage-class converters look their sources up with `issubclass`, and would find none with afw's own class:
-    it is no subclass of itself, since its metaclass knows the classes of the pixel types only.
+    Storage-class converters look their sources up with `issubclass`.  Keyed on afw's own class they are never
+    found: it is no subclass of itself, since its metaclass knows the classes of the pixel types only.
     """
 
     @classmethod
