@@ -60,11 +60,11 @@ def first_reads(
 
 def _newest_raw(butler: Butler, instrument: str, inputs: Sequence[str]) -> Sequence[RegisteredRaw]:
     exposures = butler.query_dimension_records(
-        "exposure", instrument=instrument, order_by="-exposure", limit=-_NEWEST, explain=False
+        "exposure", instrument=instrument, order_by="-exposure", limit=_NEWEST, explain=False
     )
     for exposure in exposures:
         found = butler.query_datasets(
-            "raw", inputs, instrument=instrument, exposure=exposure.id, limit=-1, explain=False
+            "raw", inputs, instrument=instrument, exposure=exposure.id, limit=1, explain=False
         )
         if found:
             detector = int(found[0].dataId["detector"])

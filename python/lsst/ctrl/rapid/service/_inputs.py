@@ -5,6 +5,7 @@ from __future__ import annotations
 __all__ = ("CalibrationTable", "Products")
 
 import contextlib
+import time
 from collections.abc import Container, Iterable, Mapping
 from typing import Any
 from uuid import UUID
@@ -96,7 +97,8 @@ class CalibrationTable:
     ) -> tuple[list[DatasetMessage], RecordsMessage]:
         """Return the calibrations of an instrument that hold now for all of its detectors and filters."""
         data_id = records.expand(records.universe.conform(["instrument"]), instrument=instrument)
-        now = Timespan.fromInstant(Time.now())
+        # Seconds do not count here, so no table of leap seconds is asked for.
+        now = Timespan.fromInstant(Time(time.time(), format="unix_tai"))
         found: dict[UUID, DatasetMessage] = {}
         for name in self._calibrations.common(data_id.dimensions):
             with contextlib.suppress(CalibrationError):  # it is told when a shard needs it
