@@ -280,9 +280,11 @@ class ShardButler(QuantumBackedButler):
                 for storage_class in (wanted, registered)
                 if (obj := self._cache.get((ref.id, storage_class.name))) is not None
             ]
-        if ref.isComponent():
-            return next((kept for kept in found if kept.storage_class.name == registered.name), None)
-        if found and as_whole and found[0].storage_class.name != wanted.name:
+        if ref.isComponent() or not as_whole:
+            # Components are those of the file's storage class, parameters also those of the wanted one.
+            names = {registered.name} if ref.isComponent() else {wanted.name, registered.name}
+            return next((kept for kept in found if kept.storage_class.name in names), None)
+        if found and found[0].storage_class.name != wanted.name:
             return self._convert(whole, found[0], wanted)
         return found[0] if found else None
 
