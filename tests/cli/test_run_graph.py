@@ -68,7 +68,9 @@ def test_failures_are_named_and_the_rest_is_done(bench: Bench, tmp_path: Path) -
         "run-graph", graph, "-b", bench.root, "--workers", 1, "--register-dataset-types",
         "--summary", tmp_path / "summary.json", "--provenance", tmp_path / "provenance.qg", code=1,
     )  # fmt: skip
-    assert "task_auto2 (instrument='Cam1', detector=2) failed: ValueError: Simulated failure" in output
+    assert (
+        "Task <task_auto2 dataId={instrument: 'Cam1', detector: 2}> failed, exit code=1: ValueError" in output
+    )
     assert "7 of 8 quanta are done, 1 failed, 0 were not run." in output
     summary = json.loads((tmp_path / "summary.json").read_text())
     assert summary["status"] == "failure"

@@ -178,7 +178,7 @@ class RapidGraphExecutor(QuantumGraphExecutor):
             If there was none.
         """
         if self._report is None:
-            raise RuntimeError("There is no report before execute() was called.")
+            raise RuntimeError("getReport() called before execute()")
         return self._report
 
     def _run(
@@ -194,14 +194,17 @@ class RapidGraphExecutor(QuantumGraphExecutor):
                 f"The graph's dimensions are {pipeline.universe}, those of {self._repository} are "
                 f"{butler.dimensions}; make the graph from this repository."
             )
-        for node in pipeline.tasks.values():
-            if not node.task_class.canMultiprocess:
-                raise MPGraphExecutorError(f"Task {node.label!r} cannot run in a process of its own.")
         built = graph.build_execution_quanta()
         quanta = {
             key: GraphQuantum(key, graph.quantum_only_xgraph.nodes[key]["pipeline_node"], quantum)
             for key, quantum in built.items()
         }
+        for quantum in quanta.values():
+            if not quantum.node.task_class.canMultiprocess:
+                raise MPGraphExecutorError(
+                    f"Task {quantum.node.label!r} does not support multiprocessing; use single process: "
+                    "'pipetask run' without -j."
+                )
         dataset_types = {name: node.dataset_type for name, node in pipeline.dataset_types.items()}
         butler.registry.refresh()
         outputs = GraphOutputs(butler, self._repository, dataset_types, quanta.values())

@@ -64,10 +64,10 @@ class ShardActor:
         except BaseException as err:  # noqa: BLE001 -- see the class
             reason = f"{type(err).__name__}: {err}"
         if not reason:
-            # What is here now stays; from now on garbage is collected between shards, when least is alive.
+            # What is here now stays and is not looked through again; tasks run with collection on.
             gc.collect()
             gc.freeze()
-            gc.disable()
+            gc.enable()
         answer = WarmUp(
             ok=not reason,
             reason=reason,

@@ -20,6 +20,7 @@ from lsst.daf.butler.registry import MissingCollectionError
 from .._opening import open_to_read
 from ..conductor import InstrumentPatterns, PatternDetector
 from ..datastore import ScratchFolder
+from ..engine import FirstReads
 from ..ingest import Raw, default_inputs, open_raw, registered_instruments
 from ..model import InputError, Policy, RapidFile
 from ..plan import (
@@ -34,6 +35,7 @@ from ..plan import (
 )
 from ._detectors import pattern_detectors
 from ._ended_before import EndedBefore
+from ._first_reads import first_reads
 from ._frames import check_calibration_frames, check_run_frames
 from ._inputs import CalibrationTable
 from ._leftovers import remove_leftovers
@@ -80,6 +82,8 @@ class CompiledRun:
         The patterns of each instrument under that policy.
     scratch
         Names of the dataset types that are never registered.
+    first_reads
+        What workers read while they are warmed.
     """
 
     butler: Butler
@@ -95,6 +99,7 @@ class CompiledRun:
     policy: Policy
     patterns: Mapping[str, InstrumentPatterns]
     scratch: frozenset[str]
+    first_reads: FirstReads
 
     @property
     def place(self) -> str:
@@ -207,6 +212,7 @@ def compile_run(settings: RunSettings) -> CompiledRun:
         policy=policy,
         patterns=patterns_of_run(policy, rapid, pipelines, detectors, limits),
         scratch=scratch,
+        first_reads=first_reads(butler, instruments, inputs, calibrations, records),
     )
 
 
