@@ -5,10 +5,12 @@ from __future__ import annotations
 import logging
 import os
 import signal
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from lsst.daf.butler import StorageClassDelegate, StorageClassFactory
+
+from support import afw_stand_in
 
 _LONG = {"test_fidelity.py", "test_graph_executor.py", "test_peers.py", "test_scale.py", "test_warmup.py"}
 """Files beside those of whole commands whose tests take long together."""
@@ -25,12 +27,22 @@ def shared_data() -> Path:
 
 
 @pytest.fixture(autouse=True)
-def log_level_of_the_package() -> Iterator[None]:
-    """Have no command that a test runs in this process leave its log level to the next test."""
-    logger = logging.getLogger("lsst.ctrl.rapid")
-    level = logger.level
-    yield
-    logger.setLevel(level)
+def log_level_of_the_package() -> None:
+    """Have no command that a test or a fixture runs in this process leave its log levels to a test."""
+    for name in ("lsst", "lsst.ctrl.rapid"):
+        logging.getLogger(name).setLevel(logging.NOTSET)
+
+
+@pytest.fixture
+def stand_ins(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have upstream's storage classes of afw's types be of the stand-ins while a test runs."""
+    factory = StorageClassFactory()
+    for name, pytype in afw_stand_in.STORAGE_CLASSES.items():
+        storage_class = factory.getStorageClass(name)
+        monkeypatch.setattr(storage_class, "_pytype", pytype)
+        monkeypatch.setattr(storage_class, "_delegate", StorageClassDelegate)
+    monkeypatch.setattr(afw_stand_in.StandInFormatter, "reads", [])
+    monkeypatch.setattr(afw_stand_in.StandInFormatter, "kept", {})
 
 
 def pytest_configure() -> None:

@@ -204,3 +204,56 @@ def test_calibrations_that_are_switched_off_are_not_asked_for(switch, dropped):
     setattr(config, switch, False)
     connections = QuickIsrConfig.ConnectionsClass(config=config)
     assert connections.prerequisiteInputs == {"bias", "dark", "flat", "amplifier_gain"} - {dropped}
+
+
+@pytest.mark.parametrize("do_gain", [True, False])
+def test_calibrations_are_applied_by_their_unit(make_raw, do_gain):
+    """In electrons or in ADU, of a dark with or without "per second": the image is the same."""
+    maker = make_raw()
+    rng = np.random.default_rng(4)
+    bias = rng.integers(-20, 20, maker.shape).astype(np.float32)
+    dark = rng.integers(0, 9, maker.shape).astype(np.float32)
+    raw = maker(rng.integers(0, 60_000, maker.shape))
+    images = [
+        task(doGain=do_gain, maxDark=7.0)
+        .run(raw, bias=Image(bias * a, unit=unit_a), dark=Image(dark * b, unit=unit_b))
+        .image
+        for a, unit_a in ((1.0, u.adu), (1.0, None), (maker.gain, u.electron))
+        for b, unit_b in (
+            (1.0, u.adu / u.s), (1.0, u.adu), (1.0, None),
+            (maker.gain, u.electron / u.s), (maker.gain, u.electron),
+        )
+    ]  # fmt: skip
+    assert 0 < plane(images[0], "BAD").sum() < images[0].mask.array.size
+    for image in images[1:]:
+        np.testing.assert_array_equal(image.image.array, images[0].image.array)
+        np.testing.assert_array_equal(image.variance.array, images[0].variance.array)
+        np.testing.assert_array_equal(image.mask.array, images[0].mask.array)
+
+
+def test_a_calibration_without_a_unit_is_told_in_a_line(make_raw, caplog):
+    maker = make_raw()
+    with caplog.at_level("INFO"):
+        task().run(
+            maker(1.0), bias=Image(np.zeros(maker.shape)), dark=Image(np.zeros(maker.shape), unit=u.adu)
+        )
+    [line] = [record.getMessage() for record in caplog.records if "unit" in record.getMessage()]
+    assert line.startswith("The bias for instrument=LSSTCamSim")
+    assert line.endswith("has no unit; it is taken to be in ADU.")
+
+
+@pytest.mark.parametrize(("name", "unit"), [("bias", u.nJy), ("bias", u.electron / u.s), ("dark", u.m)])
+def test_a_calibration_of_another_unit_is_refused(make_raw, name, unit):
+    maker = make_raw()
+    with pytest.raises(ValueError, match=f"certify a {name} in ADU or in electrons"):
+        task().run(maker(1.0), **{name: Image(np.zeros(maker.shape), unit=unit)})
+
+
+def test_a_calibration_in_electrons_needs_a_gain(make_raw):
+    maker = make_raw(gain=np.nan)
+    electrons = Image(np.zeros(maker.shape), unit=u.electron)
+    with pytest.raises(ValueError, match="has no gain, and its bias or dark is in electrons"):
+        task(doGain=False).run(maker(1.0), bias=electrons)
+    assert (
+        task(doGain=False).run(maker(1.0), bias=Image(np.zeros(maker.shape), unit=u.adu)).image.unit == u.adu
+    )

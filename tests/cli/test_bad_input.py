@@ -83,7 +83,7 @@ def repo(tmp_path_factory: pytest.TempPathFactory) -> Path:
         (["run", "{repo}/../odd2.yaml", "-b", "{repo}"], "shared: no task of odd2 reads or makes 'nothing'"),
         (["simulate", "landing", "--scale", "1e999999999"], "scale"),
         (["report", "/dev/zero"], "it is not a file"),
-        (["test-channels", "nothing.yaml"], "does not exist"),
+        (["test-channels", "nothing.yaml"], "there is no pipeline 'nothing.yaml'"),
         (["test-channels", SUMMIT, "--step", "step9"], "step9"),
         (["test-channels", SUMMIT, "--instrument", "HSC"], "HSC"),
         (["test-channels", SUMMIT, "--detectors", "999"], "999"),

@@ -14,7 +14,7 @@ from lsst.pipe.base.quantum_graph import ProvenanceQuantumGraph
 from lsst.pipe.base.tests.mocks import DirectButlerRepo, DynamicTestPipelineTaskConfig
 
 from lsst.ctrl.rapid.ingest import make_repository
-from support.processes import rapid_here
+from support.processes import pipetask, rapid_here
 
 
 @dataclasses.dataclass
@@ -68,7 +68,9 @@ def test_failures_are_named_and_the_rest_is_done(bench: Bench, tmp_path: Path) -
         "run-graph", graph, "-b", bench.root, "--workers", 1, "--register-dataset-types",
         "--summary", tmp_path / "summary.json", "--provenance", tmp_path / "provenance.qg", code=1,
     )  # fmt: skip
-    assert "task_auto2 (instrument='Cam1', detector=2) failed: ValueError: Simulated failure" in output
+    assert (
+        "Task <task_auto2 dataId={instrument: 'Cam1', detector: 2}> failed, exit code=1: ValueError" in output
+    )
     assert "7 of 8 quanta are done, 1 failed, 0 were not run." in output
     summary = json.loads((tmp_path / "summary.json").read_text())
     assert summary["status"] == "failure"
@@ -86,6 +88,42 @@ def test_failures_are_named_and_the_rest_is_done(bench: Bench, tmp_path: Path) -
         "--fail-fast", code=1,
     )  # fmt: skip
     assert "Simulated failure" in again
+
+
+@pytest.mark.parametrize(
+    "options", [[], ["--raise-on-partial-outputs"], ["--no-raise-on-partial-outputs"]], ids=" ".join
+)
+def test_partial_outputs_are_what_pipetask_takes_them_for(options: list[str], tmp_path: Path) -> None:
+    config = DynamicTestPipelineTaskConfig(
+        fail_condition="detector=2", fail_exception="lsst.pipe.base.AnnotatedPartialOutputsError"
+    )
+    with DirectButlerRepo.make_temporary("base.yaml") as (repo, root):
+        repo.add_task(dimensions=["detector"], config=config)
+        repo.make_quantum_graph_builder(register_output_dataset_types=False)
+        bench = Bench(repo.butler, root, repo, tmp_path)
+        ours, theirs = bench.graph("ours"), bench.graph("theirs")
+        plain = pipetask(
+            "run", "-b", root, "-g", theirs, "--register-dataset-types", "--summary", "theirs.json", *options,
+            cwd=tmp_path,
+        )  # fmt: skip
+        fails = options != ["--no-raise-on-partial-outputs"]
+        assert bool(plain.returncode) == fails, plain.stderr
+        rapid_here(
+            "run-graph", ours, "-b", root, "-j", 1, "--summary", tmp_path / "ours.json", *options,
+            code=int(fails),
+        )  # fmt: skip
+        for kind in ("metadata", "log", "config"):
+            counts = [
+                len(repo.butler.query_datasets(f"task_auto1_{kind}", run, explain=False))
+                for run in ("ours", "theirs")
+            ]
+            assert counts[0] == counts[1]
+        reports = [json.loads((tmp_path / f"{run}.json").read_text()) for run in ("ours", "theirs")]
+        statuses = [
+            sorted((str(one["dataId"]), one["status"]) for one in report["quantaReports"])
+            for report in reports
+        ]
+        assert statuses[0] == statuses[1]
 
 
 @pytest.mark.parametrize(

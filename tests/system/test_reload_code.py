@@ -31,7 +31,9 @@ def test_a_channel_is_mended_while_exposures_arrive(
     channel.write_text(CHANNEL.format(code=1))
     pipeline = tmp_path / "hot.yaml"
     pipeline.write_text("description: A channel.\ntasks:\n  hot: hot_channel.HotTask\n")
-    run = start_run(*DETECTORS, "--workers", 1, pipeline=pipeline, sources=[sources])
+    run = start_run(
+        *DETECTORS, "--workers", 1, "-c", "hot:failing_in='not there'", pipeline=pipeline, sources=[sources]
+    )
 
     def status() -> StatusReport:
         return ControlClient(run.work / "control.sock").status()
@@ -74,5 +76,6 @@ def test_a_channel_is_mended_while_exposures_arrive(
     assert found == {(1, 90): 1, (1, 91): 1, (2, 90): 2, (2, 91): 2, (3, 90): 2, (3, 91): 2}
     runs = {ref.dataId["exposure"] % 100_000: ref.run for ref in refs}
     assert runs[1] != runs[2] == runs[3], "new code has a new RUN"
+    assert {butler.get("hot_config", collections=runs[n]).failing_in for n in (1, 3)} == {"not there"}
     assert len(list(run.work.glob("report-*.json"))) == 1
     assert len(run.report.shards) == 4

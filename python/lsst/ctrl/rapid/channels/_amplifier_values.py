@@ -13,11 +13,24 @@ from lsst.images.cameras import Amplifier
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class AmplifierValues:
-    """An amplifier's gain (e-/ADU), read noise (e-; `None`: measure it), saturation (ADU above overscan)."""
+    """What is known of an amplifier.
+
+    Attributes
+    ----------
+    gain
+        By which the signal in ADU is multiplied: electrons per ADU, or 1 where it stays in ADU.
+    read_noise
+        Electrons; `None`: measure it.
+    saturation
+        ADU above the overscan.
+    electrons_per_adu
+        The true gain where calibrations in electrons need it though the signal stays in ADU; NaN if unknown.
+    """
 
     gain: float
     read_noise: float | None
     saturation: float
+    electrons_per_adu: float
 
 
 def amplifier_values(
@@ -38,9 +51,8 @@ def amplifier_values(
     """
     measured: Mapping[str, float] = (amplifier_gain or {}).get(amplifier.name, {})
     nominal = amplifier.nominal_calibrations
-    gain: float | None = 1.0
-    if do_gain:
-        gain = measured.get("gain", nominal.gain if nominal else None)
+    known = measured.get("gain", nominal.gain if nominal else None)
+    gain = known if do_gain else 1.0
     noise: float | None = None
     if not measure_noise:
         noise = measured.get("read_noise", nominal.read_noise if nominal else None)
@@ -49,7 +61,9 @@ def amplifier_values(
             f"Amplifier {amplifier.name} of {where} has no gain or read noise; certify an amplifier_gain "
             "that names it, or run quickIsr with doGain=False and measureReadNoise=True."
         )
-    return AmplifierValues(gain, noise, saturation_level(amplifier, gain, full_well))
+    return AmplifierValues(
+        gain, noise, saturation_level(amplifier, gain, full_well), math.nan if known is None else known
+    )
 
 
 def saturation_level(amplifier: Amplifier, gain: float, full_well: float) -> float:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ("Calibrations", "Detector", "ReadOut", "reduce_detector")
+__all__ = ("Calibration", "Calibrations", "Detector", "ReadOut", "reduce_detector")
 
 import dataclasses
 from collections.abc import Sequence
@@ -51,21 +51,39 @@ class ReadOut:
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
+class Calibration:
+    """What is subtracted from an assembled detector; only read.
+
+    Attributes
+    ----------
+    pixels
+        ADU or electrons; of the detector's shape.
+    in_electrons
+        Whether they are electrons.
+    """
+
+    pixels: Pixels
+    in_electrons: bool = False
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
 class Calibrations:
     """What is corrected, as `QuickIsrTask` and its configuration say; only read.
 
     Attributes
     ----------
-    bias, dark, flat
-        ADU, ADU per second, relative; of the detector's shape, `None` for no correction.
+    bias, dark
+        The bias structure, and the dark current of a second; `None` for no correction.
+    flat
+        Relative; of the detector's shape, `None` for no correction.
     dark_time
         Seconds.
     min_flat, max_dark
-        A response below, or a dark current above, is that of a bad pixel.
+        A response below, or a dark current (ADU per second) above, is that of a bad pixel.
     """
 
-    bias: Pixels | None
-    dark: Pixels | None
+    bias: Calibration | None
+    dark: Calibration | None
     flat: Pixels | None
     dark_time: float
     min_flat: float
@@ -100,7 +118,11 @@ def reduce_detector(
         np.full((1, shape[1]), neutral, np.float32)
         if found is None
         else np.ascontiguousarray(found, np.float32)
-        for found, neutral in ((calibrations.bias, 0.0), (calibrations.dark, 0.0), (calibrations.flat, 1.0))
+        for found, neutral in (
+            (calibrations.bias and calibrations.bias.pixels, 0.0),
+            (calibrations.dark and calibrations.dark.pixels, 0.0),
+            (calibrations.flat, 1.0),
+        )
     )
     planes = detector.image, detector.variance, detector.mask
     for readout in readouts:
@@ -118,8 +140,12 @@ def _reduce(
     amplifier, values = readout.segment.amplifier, readout.values
     geometry = amplifier.unassembled_raw_geometry
     assert geometry is not None, "A raw's amplifiers have their raw geometry."
+    bias_in_adu, dark_in_adu = (
+        1.0 / values.electrons_per_adu if found is not None and found.in_electrons else 1.0
+        for found in (calibrations.bias, calibrations.dark)
+    )
     # Without a dark, or without a flat, no pixel is bad for it, whatever the limits are.
-    max_dark = calibrations.max_dark if calibrations.dark is not None else np.inf
+    max_dark = calibrations.max_dark / dark_in_adu if calibrations.dark is not None else np.inf
     min_flat = calibrations.min_flat if calibrations.flat is not None else -np.inf
     reduce_amplifier(
         *planes,
@@ -133,11 +159,12 @@ def _reduce(
         np.array(
             [
                 values.gain,
-                values.gain * calibrations.dark_time,
+                values.gain * dark_in_adu * calibrations.dark_time,
                 readout.read_noise**2,
                 values.saturation,
                 max_dark,
                 min_flat,
+                bias_in_adu,
             ],
             np.float32,
         ),

@@ -35,7 +35,7 @@ def compile_channels() -> None:
         (0, 0),
         (1, 1),
         (False, False),
-        np.ones(6, np.float32),
+        np.ones(7, np.float32),
         (np.uint8(1), np.uint8(2)),
     )
 
@@ -87,7 +87,8 @@ def _reduce_amplifier(
     level
         Zero level of each row of data, ADU, float32.
     bias, dark, flat
-        Of the detector's shape, or with one row that serves for all; float32.
+        Of the detector's shape, or with one row that serves for all; float32.  Bias and dark may be in ADU or
+        in electrons.
     place
         Row and column of the amplifier in the detector.
     data
@@ -97,8 +98,8 @@ def _reduce_amplifier(
     flipped
         Whether its rows, and its columns, lie the other way in the detector.
     values
-        Gain, dark current's factor (gain times seconds), squared read noise, saturation, greatest dark
-        current, least response; float32.
+        Gain, dark current's factor (gain times seconds where it is in ADU), squared read noise, saturation,
+        greatest dark current (in the dark's unit), least response, ADU for a unit of the bias; float32.
     bits
         Of a bad and of a saturated pixel.
 
@@ -108,7 +109,7 @@ def _reduce_amplifier(
     in a loop without branches: both of a form that the compiler turns into vector instructions.
     """
     rows, columns = size
-    gain, dark_gain, noise, saturation, max_dark, min_flat = values
+    gain, dark_gain, noise, saturation, max_dark, min_flat, bias_in_adu = values
     zero, one, infinite = np.float32(0.0), np.float32(1.0), np.float32(np.inf)
     bad_bit, saturated_bit = np.uint8(bits[0]), np.uint8(bits[1])
     signal = np.empty(columns, np.float32)
@@ -133,7 +134,7 @@ def _reduce_amplifier(
             f_usable = (f >= min_flat) & (abs(f) < infinite)
             bad = (not b_usable) | (not d_usable) | (d > max_dark) | (not f_usable)
             b, d, f = b if b_usable else zero, d if d_usable else zero, f if f_usable else one
-            electrons = (signal[x] - b) * gain
+            electrons = (signal[x] - b * bias_in_adu) * gain
             images[x] = (electrons - d * dark_gain) / f
             variances[x] = ((electrons if electrons > zero else zero) + noise) / (f * f)
             masks[x] = np.uint8(bad) * bad_bit | np.uint8(signal[x] >= saturation) * saturated_bit

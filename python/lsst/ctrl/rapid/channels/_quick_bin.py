@@ -6,8 +6,11 @@ from __future__ import annotations
 
 __all__ = ("QuickBinConfig", "QuickBinConnections", "QuickBinTask")
 
+from collections.abc import Mapping
 from typing import ClassVar
 
+from lsst.ctrl.rapid.instruments import UncompressedFormatter
+from lsst.daf.butler import FormatterV2
 from lsst.images import Image, MaskedImage
 from lsst.pex.config import Field, ListField
 from lsst.pipe.base import PipelineTask, PipelineTaskConfig, PipelineTaskConnections, Struct
@@ -55,6 +58,7 @@ class QuickBinTask(PipelineTask):
 
     ConfigClass: ClassVar[type[QuickBinConfig]] = QuickBinConfig
     _DefaultName: ClassVar[str] = "quickBin"
+    output_formatters: ClassVar[Mapping[str, type[FormatterV2]]] = {"binned": UncompressedFormatter}
     config: QuickBinConfig
 
     def run(self, image: MaskedImage) -> Struct:

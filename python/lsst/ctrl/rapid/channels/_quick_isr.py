@@ -13,7 +13,8 @@ import astropy.units as u
 import numpy as np
 
 from lsst.ctrl.rapid._frame import FRAME_KEY, PIXEL_FRAME
-from lsst.ctrl.rapid.instruments import RawImage, RawSegment
+from lsst.ctrl.rapid.instruments import RawImage, RawSegment, UncompressedFormatter
+from lsst.daf.butler import FormatterV2
 from lsst.images import Image, Mask, MaskedImage
 from lsst.pex.config import ChoiceField, Field
 from lsst.pipe.base import (
@@ -28,7 +29,7 @@ from lsst.pipe.base import (
 from lsst.pipe.base.connectionTypes import Input, Output, PrerequisiteInput
 
 from ._amplifier_values import amplifier_values
-from ._detector_reduction import Calibrations, ReadOut, reduce_detector
+from ._detector_reduction import Calibration, Calibrations, ReadOut, reduce_detector
 from ._masks import MASK_SCHEMA, grow
 from ._observation import Observation
 from ._overscan import measure_overscan
@@ -45,14 +46,14 @@ class QuickIsrConnections(PipelineTaskConnections, dimensions=_DETECTOR):
         storageClass="ImageV2",
         dimensions=("instrument", "detector"),
         isCalibration=True,
-        doc="Bias structure of the assembled detector, ADU.",
+        doc="Bias structure of the assembled detector, ADU or electrons.",
     )
     dark = PrerequisiteInput(
         name="dark",
         storageClass="ImageV2",
         dimensions=("instrument", "detector"),
         isCalibration=True,
-        doc="Dark current of the assembled detector, ADU per second.",
+        doc="Dark current of the assembled detector in a second, ADU or electrons.",
     )
     flat = PrerequisiteInput(
         name="flat",
@@ -127,10 +128,14 @@ class QuickIsrTask(PipelineTask):
     Signal in electrons is ``gain * (raw - overscan - bias)``, its variance that signal (where positive) plus
     the square of the read noise; then the dark current of the dark time is subtracted and both are divided by
     the flat (the variance by its square).
+
+    Bias and dark have a unit, ADU or electrons; a dark is that of a second, whether its unit says so or not.
+    One without a unit is taken to be in ADU, with a line in the log.  A flat is relative, whatever its unit.
     """
 
     ConfigClass: ClassVar[type[QuickIsrConfig]] = QuickIsrConfig
     _DefaultName: ClassVar[str] = "quickIsr"
+    output_formatters: ClassVar[Mapping[str, type[FormatterV2]]] = {"image": UncompressedFormatter}
     config: QuickIsrConfig
 
     def runQuantum(
@@ -161,8 +166,7 @@ class QuickIsrTask(PipelineTask):
         raw
             Raw of one detector, ADU; not modified, as no input is.
         bias, dark, flat
-            Calibrations of the assembled detector (ADU, ADU per second, relative); `None` makes no
-            correction.
+            Calibrations of the assembled detector; `None` makes no correction.
         amplifier_gain
             ``gain`` (e-/ADU) and ``read_noise`` (e-) of each amplifier by name.
         observation
@@ -177,19 +181,20 @@ class QuickIsrTask(PipelineTask):
         Raises
         ------
         ValueError
-            If a calibration has another shape than the detector, if a gain is unknown, or if the dark time
-            is.
+            If a calibration has another shape than the detector or a unit that is none of a signal, or if a
+            gain or the dark time is unknown.
         """
         where = observation or Observation(raw.instrument, 0, raw.detector)
         calibrations = Calibrations(
-            bias=_pixels("bias", bias, raw, where),
-            dark=_pixels("dark", dark, raw, where),
+            bias=self._calibration("bias", bias, raw, where),
+            dark=self._calibration("dark", dark, raw, where),
             flat=_pixels("flat", flat, raw, where),
             dark_time=_dark_time(raw, where) if dark is not None else 0.0,
             min_flat=self.config.minFlat,
             max_dark=self.config.maxDark,
         )
         readouts = [self._measure(segment, amplifier_gain, str(where)) for segment in raw.segments]
+        _check_gains(calibrations, readouts, str(where))
         detector = reduce_detector(raw.bbox.shape, readouts, calibrations)
         grow(detector.mask, "SAT", self.config.growSaturation)
 
@@ -201,6 +206,26 @@ class QuickIsrTask(PipelineTask):
             metadata=_metadata(where, calibrations.dark_time, readouts),
         )
         return Struct(image=image)
+
+    def _calibration(
+        self, name: str, image: Image | None, raw: RawImage, where: Observation
+    ) -> Calibration | None:
+        pixels = _pixels(name, image, raw, where)
+        if image is None or pixels is None:
+            return None
+        if image.unit is None:
+            self.log.info("The %s for %s has no unit; it is taken to be in ADU.", name, where)
+            return Calibration(pixels)
+        signal = (
+            image.unit * u.s
+            if name == "dark" and image.unit in (u.adu / u.s, u.electron / u.s)
+            else image.unit
+        )
+        if signal not in (u.adu, u.electron):
+            raise ValueError(
+                f"The {name} for {where} is in {image.unit}; certify a {name} in ADU or in electrons."
+            )
+        return Calibration(pixels, in_electrons=signal == u.electron)
 
     def _measure(
         self,
@@ -219,6 +244,17 @@ class QuickIsrTask(PipelineTask):
         overscan = measure_overscan(segment, "mean" if self.config.overscan == "mean" else "median")
         noise = values.read_noise if values.read_noise is not None else overscan.noise * values.gain
         return ReadOut(segment, overscan.level, values, noise)
+
+
+def _check_gains(calibrations: Calibrations, readouts: Sequence[ReadOut], where: str) -> None:
+    """Refuse a calibration in electrons where an amplifier's gain, and so its ADU, is not known."""
+    in_electrons = any(found and found.in_electrons for found in (calibrations.bias, calibrations.dark))
+    for readout in readouts:
+        if in_electrons and not readout.values.electrons_per_adu > 0.0:
+            raise ValueError(
+                f"Amplifier {readout.segment.amplifier.name} of {where} has no gain, and its bias or dark is "
+                "in electrons; certify an amplifier_gain that names it, or calibrations in ADU."
+            )
 
 
 def _pixels(

@@ -7,14 +7,14 @@ from __future__ import annotations
 __all__ = ("QuickMosaicConfig", "QuickMosaicConnections", "QuickMosaicTask")
 
 import dataclasses
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any, ClassVar
 
 import astropy.units as u
 import numpy as np
 
-from lsst.ctrl.rapid.instruments import PIXEL_MM, Camera, load_camera
-from lsst.daf.butler import DeferredDatasetHandle
+from lsst.ctrl.rapid.instruments import PIXEL_MM, Camera, UncompressedFormatter, load_camera
+from lsst.daf.butler import DeferredDatasetHandle, FormatterV2
 from lsst.images import Image
 from lsst.pex.config import ChoiceField, Field
 from lsst.pipe.base import (
@@ -109,6 +109,7 @@ class QuickMosaicTask(PipelineTask):
 
     ConfigClass: ClassVar[type[QuickMosaicConfig]] = QuickMosaicConfig
     _DefaultName: ClassVar[str] = "quickMosaic"
+    output_formatters: ClassVar[Mapping[str, type[FormatterV2]]] = {"mosaic": UncompressedFormatter}
     config: QuickMosaicConfig
 
     def runQuantum(

@@ -22,8 +22,7 @@ from ..bench import (
     run_suite,
 )
 from ..model import InputError
-from ._main import start_logging
-from ._options import log_level
+from ._logging import log_options, start_logging
 
 _LOG = logging.getLogger(__name__)
 
@@ -50,6 +49,7 @@ def _epilog() -> str:
 @click.option("--check", is_flag=True, help="Exit with 1 when a goal is not met.")
 @click.option("--repetitions", type=click.IntRange(1), help="Of each measurement.  [default: by suite]")
 @click.option(
+    "-j",
     "--workers",
     type=click.IntRange(1),
     default=2,
@@ -67,7 +67,7 @@ def _epilog() -> str:
     "--work-dir", type=_FOLDER, help="Where repositories and files are made, and stay.  [default: temporary]"
 )
 @click.option("--quick", is_flag=True, help="Tiny sizes, to see that all works; the figures mean nothing.")
-@log_level
+@log_options
 def bench(
     suite: str,
     json_file: Path | None,
@@ -79,14 +79,13 @@ def bench(
     database: str,
     work_dir: Path | None,
     quick: bool,
-    log_level: str,
 ) -> None:
     """Measure SUITE: the executor and what it is compared with, on this machine, in one run.
 
     What is compared is measured by turns; medians and spread are printed, then each goal with its target
     and value.  Other work on the machine changes the figures.
     """
-    start_logging(log_level)
+    start_logging()
     for file in (json_file, markdown_file):
         if file is not None and not file.absolute().parent.is_dir():
             raise InputError(f"{file}: there is no folder {file.absolute().parent}.")

@@ -10,25 +10,29 @@ import sys
 from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from ..doctor import CHECKS, WARM, Finding, Level, Place, diagnose
-from ..model import InputError, RapidFile, SiteFile, load_rapid_file, load_site_file
-from ..plan import PipelineSource
-from ._main import start_logging
+from ..model import InputError, RapidFile, SiteFile, load_site_file
+from ._logging import start_logging
+from ._pipeline_options import PipelineCommand, find_pipeline
 from ._policy import told_policy
-from ._run import check_sources, run, settings_of
+from ._run_command import run
 
-_STYLES: Mapping[Level, Mapping[str, Any]] = {
-    Level.OK: {"fg": "green"},
-    Level.WARN: {"fg": "yellow"},
-    Level.FAIL: {"fg": "red", "bold": True},
+if TYPE_CHECKING:
+    from ..doctor import Finding, Place
+
+_STYLES: Mapping[str, Mapping[str, Any]] = {
+    "ok": {"fg": "green"},
+    "warn": {"fg": "yellow"},
+    "FAIL": {"fg": "red", "bold": True},
 }
 
 
-@click.command(params=[option for option in run.params if option.name not in {"pipeline", "log_level"}])
+@click.command(
+    cls=PipelineCommand, params=[parameter for parameter in run.params if parameter.name != "pipeline"]
+)
 @click.argument("pipeline", required=False)
 @click.option("--warm", is_flag=True, help="Also start a worker, which takes some seconds.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of lines.")
@@ -40,7 +44,9 @@ def doctor(pipeline: str | None, site: Path | None, warm: bool, as_json: bool, *
 
     Exit code 1 when a line says FAIL.
     """
-    start_logging("error")
+    from ..doctor import CHECKS, WARM, Level, diagnose
+
+    start_logging("ERROR")
     place = _place(pipeline, site, options)
     found: list[Finding] = []
     for finding in diagnose(place, [*CHECKS, *([WARM] if warm else [])]):
@@ -64,12 +70,16 @@ def _place(pipeline: str | None, site: Path | None, options: dict[str, Any]) -> 
     InputError
         If it was asked for something that is not possible.
     """
+    from ..doctor import Place
+    from ..plan import PipelineSource, read_choices
+    from ._run import check_sources, settings_of
+
     facts = load_site_file(site) if site is not None else SiteFile()
     check_sources(options, facts)
     source, rapid = PipelineSource(Path()), RapidFile()
     if pipeline is not None:
-        source = PipelineSource.parse(pipeline)
-        rapid = load_rapid_file(source.path)
+        source = find_pipeline(pipeline, options["overrides"])
+        rapid = read_choices(source).facts
     policy = told_policy(rapid, facts, options)
     settings, _ = settings_of(source, facts, policy, options | {"site": site})
     if options["repository"] is None and facts.repository is None and not Path(settings.repository).exists():

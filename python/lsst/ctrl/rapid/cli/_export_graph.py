@@ -8,11 +8,9 @@ from pathlib import Path
 
 import click
 
-from .._opening import open_to_read
-from ..commit import export_graph as export
 from ..model import InputError
-from ._main import start_logging
-from ._options import log_level, make_place_for
+from ._logging import log_options, start_logging
+from ._options import make_place_for
 
 
 @click.command()
@@ -24,13 +22,16 @@ from ._options import log_level, make_place_for
     type=click.Path(dir_okay=False, path_type=Path),
     help="File to write; it must end with .qg.  [default: made of the RUN's name]",
 )
-@log_level
-def export_graph(run: str, repository: str, output: Path | None, log_level: str) -> None:
+@log_options
+def export_graph(run: str, repository: str, output: Path | None) -> None:
     """Write the quantum graph of what was run in RUN, for 'pipetask report' and other tools of upstream.
 
     The graph has every quantum that was planned, also those that failed or were blocked by a failure.
     """
-    start_logging(log_level)
+    from .._opening import open_to_read
+    from ..commit import export_graph as export
+
+    start_logging()
     path = output or Path(f"{run.replace('/', '_')}.qg")
     if path.suffix != ".qg":
         raise InputError(f"{path}: a quantum graph's file name ends with .qg.")

@@ -15,7 +15,7 @@ with uncollected():
     from lsst.daf.butler.formatters.matplotlib import MatplotlibFormatter  # noqa: F401
     from lsst.pipe.base.formatters import pexConfig  # noqa: F401
 
-    from .. import channels, engine  # noqa: F401
+    from .. import channels, engine, simulator  # noqa: F401
     from . import _simulate  # noqa: F401
 
     channels.compile_channels()

@@ -6,22 +6,15 @@ __all__ = ("new_channel",)
 
 import shlex
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from ..model import InputError
-from ._main import start_logging
-from ._options import log_level
-from .scaffold import (
-    OwnPackage,
-    Request,
-    Written,
-    find_checkout,
-    open_package,
-    package_folder,
-    write_in_checkout,
-    write_in_package,
-)
+from ._logging import log_options, start_logging
+
+if TYPE_CHECKING:
+    from .scaffold import OwnPackage, Written
 
 
 @click.command()
@@ -59,7 +52,7 @@ from .scaffold import (
     help="Pipeline that gets the channel.  [default: pipelines/summit.yaml; with --package a new one, which "
     "imports it]",
 )
-@log_level
+@log_options
 def new_channel(
     name: str,
     dimensions: str,
@@ -67,7 +60,6 @@ def new_channel(
     outputs: tuple[str, ...],
     package: Path | None,
     pipeline: Path | None,
-    log_level: str,
 ) -> None:
     """Write a channel NAME that already runs: task, config, connections, unit test, a line in a pipeline.
 
@@ -75,7 +67,16 @@ def new_channel(
     its data ID has, where TYPE has more dimensions than the channel.  It writes numbers on them, until its
     author has it do something better.  No file is ever overwritten.
     """
-    start_logging(log_level)
+    from .scaffold import (
+        Request,
+        find_checkout,
+        open_package,
+        package_folder,
+        write_in_checkout,
+        write_in_package,
+    )
+
+    start_logging()
     request = Request(name, dimensions, inputs, outputs)
     if package is None:
         _tell(write_in_checkout(find_checkout(Path.cwd(), package_folder()), pipeline, request), None)

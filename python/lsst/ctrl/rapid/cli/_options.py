@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ("DayObs", "NumberList", "WatchSourceType", "log_level", "make_place_for", "visits_option")
+__all__ = ("DayObs", "NumberList", "WatchSourceType", "make_place_for", "visits_option", "workers_option")
 
 import os
 from pathlib import Path
@@ -73,12 +73,8 @@ class WatchSourceType(click.ParamType["Literal['butler'] | Path"]):
         return value if isinstance(value, Path) else watch_source(value)
 
 
-log_level = click.option(
-    "--log-level",
-    type=click.Choice(["debug", "info", "warning", "error"], case_sensitive=False),
-    default="info",
-    show_default=True,
-    help="Least important lines that are shown.",
+workers_option = click.option(
+    "-j", "--workers", type=click.IntRange(1), help="Worker processes.  [default: number of cores]"
 )
 
 visits_option = click.option(

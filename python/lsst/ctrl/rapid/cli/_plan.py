@@ -4,13 +4,16 @@ from __future__ import annotations
 
 __all__ = ("plan",)
 
+from typing import TYPE_CHECKING
+
 import click
 
-from .._opening import open_to_read
-from ..model import PipelinePlan, StepPlan, load_rapid_file
-from ..plan import CompiledPipeline, InputKind, PipelineSource, Selector, compile_pipeline
-from ._main import start_logging
-from ._options import log_level
+from ..model import PipelinePlan, StepPlan
+from ._logging import log_options, start_logging
+from ._pipeline_options import PipelineCommand, find_pipeline, override_options
+
+if TYPE_CHECKING:
+    from ..plan import CompiledPipeline
 
 _HOW = {
     "memory": "from memory, without a query",
@@ -19,8 +22,9 @@ _HOW = {
 }
 
 
-@click.command()
+@click.command(cls=PipelineCommand)
 @click.argument("pipeline")
+@override_options
 @click.option(
     "-b",
     "--butler-config",
@@ -28,23 +32,26 @@ _HOW = {
     help="Repository.  [default: none; dataset types are as the pipeline declares them]",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of text.")
-@log_level
-def plan(pipeline: str, repository: str | None, as_json: bool, log_level: str) -> None:
+@log_options
+def plan(
+    pipeline: str, overrides: tuple[tuple[str, str], ...], repository: str | None, as_json: bool
+) -> None:
     """Show how PIPELINE and its companions are planned: steps, dimensions, tasks, where inputs come from.
 
     Nothing is run or written.  PIPELINE is a YAML file, or FILE#LABEL,LABEL for some of its tasks, subsets or
     steps.
     """
-    start_logging(log_level)
-    source = PipelineSource.parse(pipeline)
-    choices = load_rapid_file(source.path).pipelines
+    from .._opening import open_to_read
+    from ..plan import Selector, compile_pipeline, read_choices
+
+    start_logging()
+    source = find_pipeline(pipeline, overrides)
     butler = None if repository is None else open_to_read(repository)
     plans = []
-    for choice in choices:
-        companion = PipelineSource(source.path.parent / choice.pipeline, source.labels)
+    for choice, companion in read_choices(source).pairs:
         compiled = compile_pipeline(companion, butler)
         assert compiled.graph.universe is not None, "A compiled pipeline is resolved."
-        Selector(choice.where, compiled.graph.universe, f"{source.path.stem}.rapid.yaml")
+        Selector(choice.where, compiled.graph.universe, f"{source.name}.rapid.yaml")
         plans.append(_plan(compiled, choice.where))
     if as_json:
         click.echo("[" + ",\n".join(one.model_dump_json(indent=1) for one in plans) + "]")
@@ -54,6 +61,8 @@ def plan(pipeline: str, repository: str | None, as_json: bool, log_level: str) -
 
 
 def _plan(compiled: CompiledPipeline, where: str) -> PipelinePlan:
+    from ..plan import InputKind
+
     return PipelinePlan(
         pipeline=str(compiled.source),
         where=where,

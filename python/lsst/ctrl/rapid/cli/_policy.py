@@ -9,10 +9,7 @@ from typing import Any
 
 import click
 
-from ..conductor import compile_policy
-from ..instruments import camera_names
 from ..model import InputError, Mode, PatternSpec, Policy, RapidFile, SiteFile, Vary
-from ..service import camera_detectors
 
 pattern_option = click.option(
     "--pattern",
@@ -74,6 +71,10 @@ def check_policy(policy: Policy, instruments: Iterable[str], detectors: Iterable
     InputError
         If it is not valid for one of them.
     """
+    from ..conductor import compile_policy
+    from ..instruments import camera_names
+    from ..service import camera_detectors
+
     cameras = {name: camera_detectors(name) for name in instruments if name in camera_names()}
     limit = frozenset(detectors)
     there = {name: frozenset(detector.number for detector in found) for name, found in cameras.items()}

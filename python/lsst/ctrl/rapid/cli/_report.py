@@ -12,7 +12,6 @@ from rich.console import Console
 from rich.table import Table
 
 from ..model import InputError, Percentiles, Report, read_file
-from ..monitor import phases, plot_latency
 from ._options import make_place_for
 
 _LARGEST = 1 << 30
@@ -26,6 +25,8 @@ _LARGEST = 1 << 30
 )
 def report(file: Path, plot: Path | None) -> None:
     """Show where the time of the shards in a report went, and draw it."""
+    from ..monitor import phases, plot_latency
+
     try:
         found = Report.model_validate_json(read_file(file, _LARGEST))
     except pydantic.ValidationError:

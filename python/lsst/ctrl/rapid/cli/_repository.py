@@ -8,25 +8,18 @@ import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
-from lsst.daf.butler import Butler, FileDataset, MissingDatasetTypeError
-
-from ..commit import sync_records
-from ..ingest import (
-    Ingestor,
-    RawReady,
-    make_repository,
-    make_visit_definer,
-    open_raw,
-    registered_instruments,
-)
-from ..instruments import RefusedError
 from ..model import Arrival, InputError
-from ..plan import RecordStore, register_run
-from ._main import start_logging
-from ._options import log_level, visits_option
+from ._logging import log_options, start_logging
+from ._options import visits_option
+
+if TYPE_CHECKING:
+    from lsst.daf.butler import Butler
+
+    from ..ingest import RawReady
 
 _BATCH = 200
 
@@ -42,10 +35,12 @@ _BATCH = 200
     help="Instrument to register: a camera of the LSSTCam family, or any by the name of its class, like "
     "lsst.obs.subaru.HyperSuprimeCam; repeatable.",
 )
-@log_level
-def init_repo(repo: str, instruments: tuple[str, ...], log_level: str) -> None:
+@log_options
+def init_repo(repo: str, instruments: tuple[str, ...]) -> None:
     """Make a repository at REPO that takes raws, or add instruments to one."""
-    start_logging(log_level)
+    from ..ingest import make_repository
+
+    start_logging()
     names = make_repository(repo, instruments)
     click.echo(f"{repo} takes raws of {', '.join(names)}.")
 
@@ -61,15 +56,13 @@ def init_repo(repo: str, instruments: tuple[str, ...], log_level: str) -> None:
     help="Register the files where they are, or transfer them into the repository.",
 )
 @visits_option
-@log_level
-def ingest_raws(
-    files: tuple[Path, ...], repo: str, transfer: str, define_visits: bool | None, log_level: str
-) -> None:
+@log_options
+def ingest_raws(files: tuple[Path, ...], repo: str, transfer: str, define_visits: bool | None) -> None:
     """Register raw FILES in a repository; a raw that is there already stays as it is.
 
     Exit code 1 when a file was refused; the others are registered.
     """
-    start_logging(log_level)
+    start_logging()
     refused = register_raws(files, repo, transfer, define_visits=define_visits is not False)
     click.echo(f"{len(files) - refused} of {len(files)} file(s) are registered in {repo}.")
     sys.exit(1 if refused else 0)
@@ -88,6 +81,14 @@ def register_raws(files: Sequence[Path], repo: str, transfer: str, *, define_vis
     InputError
         If the repository cannot be opened, or takes no raws.
     """
+    from lsst.daf.butler import Butler, MissingDatasetTypeError
+
+    from .._earth_orientation import use_local_table
+    from ..ingest import Ingestor, make_visit_definer, open_raw, registered_instruments
+    from ..instruments import RefusedError
+    from ..plan import RecordStore
+
+    use_local_table(tell=True)
     try:
         butler = Butler.from_config(repo, writeable=True)
     except (FileNotFoundError, RuntimeError) as err:
@@ -118,6 +119,11 @@ def register_raws(files: Sequence[Path], repo: str, transfer: str, *, define_vis
 
 def _register(butler: Butler, raws: list[RawReady], transfer: str) -> int:
     """Register raws together, or one by one where that fails; returns how many could not be."""
+    from lsst.daf.butler import FileDataset
+
+    from ..commit import sync_records
+    from ..plan import register_run
+
     try:
         sync_records(butler, (record for raw in raws for record in raw.to_register))
         for run in {raw.ref.run for raw in raws}:

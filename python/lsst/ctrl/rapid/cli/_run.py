@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ("check_sources", "run", "settings_of")
+__all__ = ("check_sources", "run_pipeline", "settings_of")
 
 import asyncio
 import contextlib
@@ -20,151 +20,37 @@ import sqlalchemy.exc
 from rich.live import Live
 from rich.logging import RichHandler
 
+from .._earth_orientation import use_local_table
 from ..arrival import DirectoryWatch, Quarantine
 from ..ingest import check_cameras
-from ..model import InputError, Policy, Report, SiteFile, check_output, load_rapid_file, load_site_file
-from ..plan import PipelineSource, is_away, load_pipeline, notice_lost_servers
+from ..model import InputError, Policy, Report, SiteFile, check_output, load_site_file
+from ..plan import PipelineSource, is_away, load_pipeline, notice_lost_servers, read_choices
 from ..service import Executor, Feeder, RunSettings, start_again
 from ..simulator import SimulationConfig
 from ._demo import make_embedded_repository
 from ._live import render
-from ._main import start_logging
-from ._options import DayObs, NumberList, WatchSourceType, log_level, make_place_for, visits_option
-from ._policy import check_policy, mode_option, pattern_option, told_policy, vary_option
+from ._logging import log_settings, start_logging
+from ._options import make_place_for
+from ._pipeline_options import find_pipeline
+from ._policy import check_policy, told_policy
 from ._report import print_summary
 from ._signals import RunConsole, signals_to
-from ._simulate import fault_option, manifest_option, simulation_config, take_exposures
+from ._simulate import simulation_config, take_exposures
 
 _LOG = logging.getLogger(__name__)
 
 _EMBEDDED_INSTRUMENT = "LSSTCamSim"
-_EMBEDDED_SCALE = "1/8"
 _LEFT_FOR_THE_NEXT_START = 3
 
 
-@click.command()
-@click.argument("pipeline")
-@click.option(
-    "--site", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="Facts of this place (YAML)."
-)
-@click.option(
-    "-b", "--butler-config", "repository", help="Repository.  [default: an embedded one in the work folder]"
-)
-@click.option(
-    "--instrument",
-    "instruments",
-    multiple=True,
-    help="Instrument whose raws are taken; repeatable.  [default: all]",
-)
-@click.option(
-    "-i",
-    "--input",
-    "inputs",
-    multiple=True,
-    help="Input collection; repeatable.  [default: INSTRUMENT/defaults]",
-)
-@click.option("-o", "--output", help="Chain of the RUNs that are written.  [default: rapid]")
-@click.option(
-    "--watch",
-    multiple=True,
-    type=WatchSourceType(),
-    metavar="DIR|butler",
-    help="Folder where raws land, or 'butler': the repository, where others ingest them; repeatable.",
-)
-@click.option(
-    "--since",
-    type=DayObs(),
-    help="With --watch butler: first observing day whose raws are taken.  [default: yesterday]",
-)
-@click.option(
-    "-d",
-    "--data-query",
-    metavar="WHERE",
-    help="Take the raws of the repository that this butler expression selects, and stop when all have ended.",
-)
-@click.option("--polling", is_flag=True, default=None, help="Watch by polling (NFS).")
-@click.option(
-    "--quarantine",
-    type=click.Path(file_okay=False, path_type=Path),
-    help="Move refused files there, each with its reason beside it.  [default: they stay]",
-)
-@click.option(
-    "--transfer",
-    type=click.Choice(["direct", "copy", "move", "link", "hardlink", "symlink"]),
-    help="How raws enter the repository.  [default: direct, where they are]",
-)
-@visits_option
-@click.option(
-    "--detectors",
-    type=NumberList(),
-    help="Detectors to which the run is limited, like 90..98 or 10,94.  [default: all]",
-)
-@pattern_option
-@vary_option
-@mode_option
-@click.option("--workers", type=click.IntRange(1), help="Worker processes.  [default: number of cores]")
-@click.option(
-    "--work-dir",
-    type=click.Path(file_okay=False, path_type=Path),
-    help="Ledger, reports, published files, the embedded repository.  [default: ./rapid-data]",
-)
-@click.option(
-    "--simulate",
-    "exposures",
-    type=click.IntRange(1),
-    help="Take N exposures with the built-in camera, and stop when all have ended.",
-)
-@click.option(
-    "--cadence",
-    type=click.FloatRange(0),
-    default=10.0,
-    show_default=True,
-    help="Seconds between simulated exposures.",
-)
-@click.option(
-    "--scale", default=_EMBEDDED_SCALE, show_default=True, help="Part of each simulated detector, 1 to 1/8."
-)
-@click.option(
-    "--sequence",
-    default="science",
-    show_default=True,
-    help="Kinds of simulated exposure, like science,bias,dark,flat.",
-)
-@click.option(
-    "--seed",
-    type=int,
-    default=0,
-    show_default=True,
-    help="All that is random in the simulation depends on it.",
-)
-@fault_option
-@manifest_option
-@click.option(
-    "--until-idle",
-    type=click.FloatRange(0, min_open=True),
-    help="Stop when nothing has happened for this many seconds.",
-)
-@click.option(
-    "--drain-limit",
-    type=click.FloatRange(0),
-    help="Seconds that what runs has to end in, once the run is told to stop.  [default: 60]",
-)
-@click.option("--report", type=click.Path(dir_okay=False, path_type=Path), help="Also write the report here.")
-@log_level
-def run(pipeline: str, site: Path | None, log_level: str, **options: Any) -> None:
-    """Run PIPELINE on raws as they arrive, on warm workers, and register what they give.
-
-    PIPELINE is a YAML file, or FILE#LABEL,LABEL for some of its tasks, subsets or steps.
-
-    Without a repository an embedded one is made, with demo calibrations of the simulated camera.  Without
-    --simulate, --data-query and --until-idle it runs until it is interrupted: the first Ctrl-C or SIGTERM
-    gives what is running the time of --drain-limit to end in, commits, writes the report and exits with 0, or
-    with 3 if something was given up, which the next start takes up; the second stops now.
-    """
-    start_logging(log_level)
+def run_pipeline(pipeline: str, site: Path | None, options: dict[str, Any]) -> None:
+    """Run a pipeline as the options of ``rapid-exec run`` say, to the end of the run."""
+    start_logging()
     notice_lost_servers()
+    use_local_table(tell=True)
     facts = load_site_file(site) if site is not None else SiteFile()
-    settings, feeder = _prepare(PipelineSource.parse(pipeline), facts, options | {"site": site})
+    source = find_pipeline(pipeline, options["overrides"])
+    settings, feeder = _prepare(source, facts, options | {"site": site})
     executor, report = _execute(settings, feeder)
     console = RunConsole()
     print_summary(report, console)
@@ -186,14 +72,14 @@ def _prepare(
     check_sources(options, facts)
     if options["output"] is not None:
         check_output(options["output"])
-    rapid = load_rapid_file(source.path)
-    for choice in rapid.pipelines:
-        load_pipeline(PipelineSource(source.path.parent / choice.pipeline, source.labels))
+    chosen = read_choices(source)
+    for one in chosen.sources:
+        load_pipeline(one)
     watch = _folders(_watched(options, facts))
     DirectoryWatch(watch, lambda _: None).check()
     if (quarantine := options["quarantine"] or facts.quarantine) is not None:
         Quarantine.check(quarantine, watch)
-    policy = told_policy(rapid, facts, options)
+    policy = told_policy(chosen.facts, facts, options)
     settings, simulation = settings_of(source, facts, policy, options)
     landing = settings.work_dir / "landing"
     if options["repository"] is None and facts.repository is None:
@@ -315,8 +201,9 @@ def settings_of(
         watch = (*watch, landing)
     settings = RunSettings(
         repository=repository or str(work_dir / "repo"),
-        pipeline=source.path,
+        pipeline=source.location,
         labels=source.labels,
+        overrides=source.overrides,
         instruments=instruments,
         inputs=options["inputs"] or site.input,
         output=site.output or "rapid" if options["output"] is None else options["output"],
@@ -352,6 +239,7 @@ def settings_of(
         site=options["site"],
         control=site.control,
         redis=site.redis,
+        log=log_settings(),
     )
     return settings, simulation
 
@@ -399,7 +287,8 @@ async def _view(executor: Executor) -> AsyncIterator[None]:
     before = root.handlers[:]
     # Lines go above the view, through the same console; any other way would tear it apart.
     root.handlers = [
-        RichHandler(console=console, show_path=False, log_time_format="%H:%M:%S", omit_repeated_times=False)
+        RichHandler(console=console, show_path=False, log_time_format="%H:%M:%S", omit_repeated_times=False),
+        *(handler for handler in before if isinstance(handler, logging.FileHandler)),
     ]
     try:
         with Live(console=console, refresh_per_second=4, get_renderable=lambda: render(executor.status())):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ("run_graph",)
+__all__ = ("execute_graph",)
 
 import itertools
 import os
@@ -16,51 +16,35 @@ from lsst.pipe.base.mp_graph_executor import MPGraphExecutorError
 from lsst.pipe.base.quantum_graph import PredictedQuantumGraph
 from lsst.pipe.base.quantum_reports import ExecutionStatus, Report
 
+from .._earth_orientation import use_local_table
 from ..engine import RapidGraphExecutor, describe_quantum
 from ..model import InputError
 from ..monitor import whole_file
 from ..plan import register_run
-from ._main import start_logging
-from ._options import log_level
+from ._logging import log_settings, start_logging
 
 _INPUTS_TRIED = 20
 """Datasets of each input type that are looked for, to tell a graph of another repository."""
 
-_NEW_FILE = click.Path(dir_okay=False, path_type=Path)
 
-
-@click.command("run-graph")
-@click.argument("graph", type=click.Path(path_type=Path))
-@click.option("-b", "--butler-config", "repo", required=True, help="Repository that the graph was made from.")
-@click.option("--workers", type=click.IntRange(1), help="Worker processes.  [default: number of cores]")
-@click.option("--timeout", type=click.FloatRange(0, min_open=True), help="Seconds that a quantum may take.")
-@click.option("--fail-fast", is_flag=True, help="Stop at the first failure.")
-@click.option("--skip-existing", is_flag=True, help="Leave quanta that are done in the RUN as they are.")
-@click.option("--clobber-outputs", is_flag=True, help="Remove what an earlier attempt left in the RUN.")
-@click.option("--register-dataset-types", is_flag=True, help="Register what the pipeline reads and writes.")
-@click.option("--no-versions", is_flag=True, help="Neither save nor check package versions.")
-@click.option("--summary", type=_NEW_FILE, help="Write the report here, JSON as of pipetask run --summary.")
-@click.option("--provenance", type=_NEW_FILE, help="Write the provenance quantum graph here.")
-@log_level
-def run_graph(
+def execute_graph(
     graph: Path,
     repo: str,
+    *,
     workers: int | None,
     timeout: float | None,
     fail_fast: bool,
+    raise_on_partial_outputs: bool,
     skip_existing: bool,
     clobber_outputs: bool,
     register_dataset_types: bool,
     no_versions: bool,
     summary: Path | None,
     provenance: Path | None,
-    log_level: str,
 ) -> None:
-    """Run the quantum graph in the file GRAPH on warm workers, into the RUN that it was made for.
-
-    Exit code 1 when quanta failed; they are named, and the others have been run unless --fail-fast is given.
-    """
-    start_logging(log_level)
+    """Run a quantum graph as the options of ``rapid-exec run-graph`` say."""
+    start_logging()
+    use_local_table(tell=True)
     for file in (summary, provenance):
         if file is not None and not file.absolute().parent.is_dir():
             raise InputError(f"{file}: there is no folder {file.absolute().parent}.")
@@ -75,6 +59,8 @@ def run_graph(
             workers=workers or os.cpu_count() or 1,
             timeout=timeout,
             fail_fast=fail_fast,
+            raise_on_partial_outputs=raise_on_partial_outputs,
+            log=log_settings(),
             skip_existing=skip_existing,
             clobber_outputs=clobber_outputs,
         )

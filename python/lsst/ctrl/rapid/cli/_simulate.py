@@ -9,17 +9,17 @@ import os
 import signal
 import sys
 from pathlib import Path
-from typing import Any, override
+from typing import TYPE_CHECKING, Any, override
 
 import click
 import pydantic
 
-from .._lifeline import end_with_head
 from ..model import InputError
-from ..simulator import Fault, SentExposure, SimulationConfig, parse_fault
-from ..simulator import simulate as take
-from ._main import start_logging
-from ._options import NumberList, log_level
+from ._logging import log_options, start_logging
+from ._options import NumberList
+
+if TYPE_CHECKING:
+    from ..simulator import Fault, SentExposure, SimulationConfig
 
 
 class _FaultType(click.ParamType["Fault"]):
@@ -29,6 +29,8 @@ class _FaultType(click.ParamType["Fault"]):
 
     @override
     def convert(self, value: str | Fault, param: click.Parameter | None, ctx: click.Context | None) -> Fault:
+        from ..simulator import parse_fault
+
         return parse_fault(value) if isinstance(value, str) else value
 
 
@@ -57,6 +59,8 @@ def simulation_config(**values: Any) -> SimulationConfig:
     InputError
         If a value is not possible.
     """
+    from ..simulator import SimulationConfig
+
     given = {name: value for name, value in values.items() if value is not None and value != ()}
     try:
         return SimulationConfig(**given)
@@ -70,9 +74,12 @@ def simulation_config(**values: Any) -> SimulationConfig:
 
 def take_exposures(config: SimulationConfig, directory: Path, manifest: Path | None) -> None:
     """Write simulated raws in this process, which ends with the executor, and else at SIGTERM alone."""
+    from .._lifeline import end_with_head
+    from ..simulator import simulate as take
+
     os.setsid()  # Ctrl-C does not reach it
     end_with_head()
-    start_logging("error")
+    start_logging("ERROR")
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     try:
         with contextlib.closing(take(config, directory, announce=manifest)) as raws:
@@ -119,16 +126,16 @@ exposures=NUMBERS.  What is random depends on --seed alone.
 )
 @fault_option
 @manifest_option
-@log_level
-def simulate(
-    directory: Path, log_level: str, physical_filter: str | None, manifest: Path | None, **values: Any
-) -> None:
+@log_options
+def simulate(directory: Path, physical_filter: str | None, manifest: Path | None, **values: Any) -> None:
     """Write simulated raws, in the real format, to DIRECTORY.
 
     The truth of what is in them is written to DIRECTORY/truth, a line for each file to
     DIRECTORY/manifest.jsonl, and a line for each fault to DIRECTORY/faults.jsonl.
     """
-    start_logging(log_level)
+    from ..simulator import simulate as take
+
+    start_logging()
     config = simulation_config(filter=physical_filter, **values)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     total = 0

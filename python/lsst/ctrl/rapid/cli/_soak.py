@@ -10,19 +10,36 @@ import shutil
 import sys
 import tempfile
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, override
 
 import click
 from rich.console import Console
 from rich.table import Table
 
-from ..soak import Disturbance, SoakConfig, SoakResult
-from ..soak import soak as run_soak
-from ._check import print_balance
-from ._main import start_logging
-from ._options import NumberList, log_level
+from ._logging import log_options, start_logging
+from ._options import NumberList
+
+if TYPE_CHECKING:
+    from ..soak import Disturbance, SoakResult
 
 _LOG = logging.getLogger(__name__)
+
+
+class _DisturbanceType(click.ParamType["Disturbance"]):
+    """Something that a soak does to the executor."""
+
+    name = "disturbance"
+
+    @override
+    def convert(
+        self, value: str | Disturbance, param: click.Parameter | None, ctx: click.Context | None
+    ) -> Disturbance:
+        from ..model import did_you_mean
+        from ..soak import Disturbance
+
+        if value not in Disturbance:
+            self.fail(f"{value!r} is not done to an executor{did_you_mean(value, map(str, Disturbance))}")
+        return Disturbance(value)
 
 
 @click.command()
@@ -35,7 +52,9 @@ _LOG = logging.getLogger(__name__)
     help="How long files are sent.",
 )
 @click.option("--seed", type=int, default=0, show_default=True, help="What happens when depends on it.")
-@click.option("--workers", type=click.IntRange(1), default=2, show_default=True, help="Worker processes.")
+@click.option(
+    "-j", "--workers", type=click.IntRange(1), default=2, show_default=True, help="Worker processes."
+)
 @click.option(
     "--database",
     type=click.Choice(["sqlite", "postgresql"]),
@@ -64,8 +83,10 @@ _LOG = logging.getLogger(__name__)
 @click.option(
     "--without",
     multiple=True,
-    type=click.Choice([str(one) for one in Disturbance]),
-    help="Something that is not done; repeatable.",
+    type=_DisturbanceType(),
+    metavar="WHAT",
+    help="Something that is not done, of head-killed, head-stopped, worker-killed, camera-killed, bad-files "
+    "and registry-away; repeatable.",
 )
 @click.option(
     "--work-dir",
@@ -73,13 +94,12 @@ _LOG = logging.getLogger(__name__)
     help="Where everything is written, and stays.  [default: temporary; kept if it does not pass]",
 )
 @click.option("--keep", is_flag=True, help="Keep the temporary folder.")
-@log_level
+@log_options
 def soak(
     pipeline: Path | None,
     work_dir: Path | None,
     keep: bool,
-    log_level: str,
-    without: tuple[str, ...],
+    without: tuple[Disturbance, ...],
     **values: Any,
 ) -> None:
     """Have an executor run PIPELINE under random faults, then tell whether everything balances.
@@ -91,12 +111,15 @@ def soak(
     PIPELINE is summit.yaml if none is given.  Exit codes: 0, everything balances and no memory grew; 1, not;
     2, it was asked for something that is not possible.
     """
-    start_logging(log_level)
+    from ..soak import SoakConfig
+    from ..soak import soak as run_soak
+
+    start_logging()
     folder = work_dir or Path(tempfile.mkdtemp(prefix="rapid-soak-"))
     config = SoakConfig(
         pipeline=(pipeline or _summit()).absolute(),
         work_dir=folder.absolute(),
-        without=frozenset(map(Disturbance, without)),
+        without=frozenset(without),
         **values,
     )
     passed = False
@@ -120,6 +143,8 @@ def _summit() -> Path:
 
 
 def _print(result: SoakResult, console: Console) -> None:
+    from ._balance import print_balance
+
     print_balance(result.balance, console)
     table = Table(box=None, padding=(0, 2, 0, 0), show_header=False)
     table.add_column()

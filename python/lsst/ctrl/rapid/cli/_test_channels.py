@@ -11,18 +11,22 @@ import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
-from ..ingest import check_cameras
 from ..model import InputError
-from ._main import start_logging
-from ._options import NumberList, log_level
-from .payloads import Case, find_pipetask, make_stage, plan_companions, try_companions, write_junit
+from ._logging import log_options, start_logging
+from ._options import NumberList
+from ._pipeline_options import PipelineCommand, find_pipeline, override_options
+
+if TYPE_CHECKING:
+    from .payloads import Case
 
 
-@click.command()
-@click.argument("pipeline", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.command(cls=PipelineCommand)
+@click.argument("pipeline")
+@override_options
 @click.option(
     "--work-dir",
     type=click.Path(file_okay=False, path_type=Path),
@@ -53,9 +57,10 @@ from .payloads import Case, find_pipetask, make_stage, plan_companions, try_comp
     show_default=True,
     help="Seconds after which a step is ended, and has failed.",
 )
-@log_level
+@log_options
 def test_channels(
-    pipeline: Path,
+    pipeline: str,
+    overrides: tuple[tuple[str, str], ...],
     work_dir: Path | None,
     junit: Path | None,
     detectors: tuple[int, ...] | None,
@@ -64,7 +69,6 @@ def test_channels(
     keep: bool,
     processes: int | None,
     timeout: float,
-    log_level: str,
 ) -> None:
     """Test the channels of PIPELINE and its companions with plain pipetask, on simulated exposures.
 
@@ -74,11 +78,14 @@ def test_channels(
 
     Exit code 1 when something failed.
     """
+    from ..ingest import check_cameras
+    from .payloads import find_pipetask, make_stage, plan_companions, try_companions, write_junit
+
     started = time.monotonic()
-    start_logging(log_level)
+    start_logging()
     check_cameras([instrument])
     find_pipetask()
-    companions = plan_companions(pipeline, steps)
+    companions = plan_companions(find_pipeline(pipeline, overrides), steps)
     with _folder(work_dir, keep=keep) as folder:
         stage = make_stage(folder, instrument, detectors)
         click.echo(

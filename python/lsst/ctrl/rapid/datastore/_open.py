@@ -6,10 +6,11 @@ __all__ = ("open_datastore",)
 
 from collections.abc import Mapping
 
-from lsst.daf.butler import ButlerConfig, DimensionUniverse
+from lsst.daf.butler import ButlerConfig, DimensionUniverse, LookupKey
 from lsst.daf.butler.datastore import Datastore
 
 from ._memory import MemoryBridges, MemoryTables
+from ._names import file_stores
 
 
 def open_datastore(
@@ -24,8 +25,9 @@ def open_datastore(
     universe
         The repository's dimensions.
     formatters
-        Formatters to write dataset types with, by the types' names, instead of those of the configuration.  A
-        reader needs no such word: each dataset's record names its formatter.
+        Formatters to write dataset types with, by the types' names.  One that the configuration has for the
+        name of the type takes precedence; one for its storage class does not.  Readers need none of this:
+        each dataset's record names its formatter.
 
     Notes
     -----
@@ -33,9 +35,11 @@ def open_datastore(
     which keeps the records in an SQLite database in memory: some forty statements for two quanta, nearly
     half of the time that it takes to run them.  Not for use by several threads at once.
     """
-    if formatters:
-        config = ButlerConfig(config)
-        for name, formatter in formatters.items():
-            config["datastore", "formatters", name] = formatter
     bridges = MemoryBridges(opaque=MemoryTables(), universe=universe)
-    return Datastore.fromConfig(config, bridges, config.get("root", config.configDir))
+    datastore = Datastore.fromConfig(config, bridges, config.get("root", config.configDir))
+    for store in file_stores(datastore):
+        configured = store.formatterFactory.getLookupKeys()
+        for name, formatter in (formatters or {}).items():
+            if LookupKey(name=name) not in configured:
+                store.formatterFactory.registerFormatter(name, formatter)
+    return datastore

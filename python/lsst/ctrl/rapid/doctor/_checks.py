@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from ._clock import look_at_clock
 from ._corrections import look_at_corrections
 from ._disk import look_at_disks, look_at_spool
+from ._earth import look_at_earth_orientation
 from ._finding import Check
 from ._inputs import look_at_calibrations, look_at_pipeline, look_at_reference_catalogues
 from ._landing import look_at_landing
@@ -33,6 +34,7 @@ CHECKS: Sequence[Check] = (
     Check("Redis", look_at_redis),
     Check("control", look_at_control),
     Check("clock", look_at_clock, seconds=30.0),
+    Check("Earth", look_at_earth_orientation),
 )
 """What is looked at always."""
 

@@ -18,7 +18,7 @@ from lsst.pipe.base.quantum_graph import PredictedQuantumGraph
 from lsst.pipe.base.quantum_graph_executor import QuantumGraphExecutor
 from lsst.pipe.base.quantum_reports import Report
 
-from ..model import InputError
+from ..model import InputError, LogSettings
 from ..plan import CompiledPipeline, payload_hash
 from ._graph_outputs import GraphOutputs, GraphQuantum
 from ._graph_provenance import GraphProvenance
@@ -54,6 +54,8 @@ class RapidGraphExecutor(QuantumGraphExecutor):
         Whether a task that annotates its error as partial success has failed.
     cache_bytes
         Memory of each worker for calibrations, bytes.
+    log
+        What workers log, and where; ``lsst`` from INFO on by default, in log datasets alone.
 
     Notes
     -----
@@ -81,6 +83,7 @@ class RapidGraphExecutor(QuantumGraphExecutor):
         clobber_outputs: bool = False,
         raise_on_partial_outputs: bool = True,
         cache_bytes: float = _CACHE_BYTES,
+        log: LogSettings = LogSettings(),  # noqa: B008 -- it is frozen
     ) -> None:
         self._butler = butler
         self._repository = butler if isinstance(butler, str) else _root(butler)
@@ -94,6 +97,7 @@ class RapidGraphExecutor(QuantumGraphExecutor):
             raise_on_partial_outputs=raise_on_partial_outputs,
         )
         self._cache_bytes = cache_bytes
+        self._log = log
         self._report: Report | None = None
         self._kept: tuple[str, Workers] | None = None
         self._keeps = False
@@ -174,7 +178,7 @@ class RapidGraphExecutor(QuantumGraphExecutor):
             If there was none.
         """
         if self._report is None:
-            raise RuntimeError("There is no report before execute() was called.")
+            raise RuntimeError("getReport() called before execute()")
         return self._report
 
     def _run(
@@ -190,14 +194,17 @@ class RapidGraphExecutor(QuantumGraphExecutor):
                 f"The graph's dimensions are {pipeline.universe}, those of {self._repository} are "
                 f"{butler.dimensions}; make the graph from this repository."
             )
-        for node in pipeline.tasks.values():
-            if not node.task_class.canMultiprocess:
-                raise MPGraphExecutorError(f"Task {node.label!r} cannot run in a process of its own.")
         built = graph.build_execution_quanta()
         quanta = {
             key: GraphQuantum(key, graph.quantum_only_xgraph.nodes[key]["pipeline_node"], quantum)
             for key, quantum in built.items()
         }
+        for quantum in quanta.values():
+            if not quantum.node.task_class.canMultiprocess:
+                raise MPGraphExecutorError(
+                    f"Task {quantum.node.label!r} does not support multiprocessing; use single process: "
+                    "'pipetask run' without -j."
+                )
         dataset_types = {name: node.dataset_type for name, node in pipeline.dataset_types.items()}
         butler.registry.refresh()
         outputs = GraphOutputs(butler, self._repository, dataset_types, quanta.values())
@@ -231,7 +238,9 @@ class RapidGraphExecutor(QuantumGraphExecutor):
         def start() -> Workers:
             if self._kept is None:
                 compiled = CompiledPipeline(_NAME, pipeline, (), wanted)
-                setup = WorkerSetup(self._repository, (compiled,), (), frozenset(), self._cache_bytes)
+                setup = WorkerSetup(
+                    self._repository, (compiled,), (), frozenset(), self._cache_bytes, log=self._log
+                )
                 self._kept = wanted, Workers(setup, self._count)
             workers = self._kept[1]
             while workers.next(0) is not None:

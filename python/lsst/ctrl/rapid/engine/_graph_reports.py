@@ -56,20 +56,35 @@ def report_of(
     )
 
 
-def describe_quantum(report: QuantumReport) -> str:
-    """Return in one line which quantum did not end well, and why."""
-    data_id = ", ".join(f"{name}={value!r}" for name, value in report.dataId.items())
-    return f"{report.taskLabel} ({data_id}) {_reason(report)}"
+def describe_quantum(report: QuantumReport, timeout: float | None = None) -> str:
+    """Return in one line which quantum did not end well, and why; upstream's words come first.
+
+    Parameters
+    ----------
+    report
+        The quantum's report.
+    timeout
+        Seconds that it might take.
+    """
+    reason = f": {found.className}: {found.message}" if (found := report.exceptionInfo) is not None else ""
+    return fail_message(report, timeout) + reason
 
 
-def _reason(report: QuantumReport) -> str:
-    if report.status is ExecutionStatus.SKIPPED:
-        return "was not run, since a quantum before it failed"
-    if report.status is ExecutionStatus.TIMEOUT:
-        return "took longer than it may; its process was ended"
-    if report.exceptionInfo is not None:
-        return f"failed: {report.exceptionInfo.className}: {report.exceptionInfo.message}"
+def fail_message(report: QuantumReport, timeout: float | None = None) -> str:
+    """Return upstream's message of a quantum that did not end well, without a reason."""
+    job = describe_job(report)
     code = report.exitCode or 0
+    if report.status is ExecutionStatus.SKIPPED:
+        return f"Upstream job failed for task {job}, skipping this task."
+    if report.status is ExecutionStatus.TIMEOUT:
+        limit = "" if timeout is None else f" ({timeout} sec)"
+        return f"Timeout{limit} for task {job}, task is killed"
     if code < 0 and code != _UNKNOWN:
-        return f"failed: its process was killed by signal {-code} ({signal.strsignal(-code)})"
-    return f"failed: its process ended with exit code {code}"
+        return f"Task {job} failed, killed by signal {-code} ({signal.strsignal(-code)})"
+    return f"Task {job} failed, exit code={code}"
+
+
+def describe_job(report: QuantumReport) -> str:
+    """Return which quantum a report is of, as upstream's executor writes it."""
+    data_id = ", ".join(f"{name}: {value!r}" for name, value in report.dataId.items())
+    return f"<{report.taskLabel} dataId={{{data_id}}}>"

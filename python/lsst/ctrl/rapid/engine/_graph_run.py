@@ -21,7 +21,7 @@ from ._explicit import ExplicitQuantum, QuantaRequest
 from ._graph_outputs import GraphOutputs, GraphQuantum, Made
 from ._graph_provenance import GraphProvenance
 from ._graph_queue import ReadyQuanta
-from ._graph_reports import describe_quantum, report_of
+from ._graph_reports import describe_job, describe_quantum, fail_message, report_of
 from ._messages import ShardResponse
 from ._process import WorkerAbsentError, WorkerLostError
 from ._workers import Ended, Workers
@@ -106,7 +106,8 @@ class GraphRun:
         self._unregistered: list[Made] = []
         self._registered = self._told = time.monotonic()
         self._failures: list[QuantumReport] = []
-        self._done = self._blocked = 0
+        self._blocked: list[QuantumReport] = []
+        self._done = 0
 
     def run(self) -> None:
         """Run all quanta that can be run.
@@ -130,12 +131,18 @@ class GraphRun:
             raise
         finally:
             self._register()
-        self._tell("Ended")
-        if self._failures:
-            raise self._error(
-                f"{len(self._failures)} of {len(self._quanta)} quanta failed, and {self._blocked} that need "
-                f"them were not run.  The first: {describe_quantum(self._failures[0])}"
-            )
+        self._tell()
+        if not self._failures:
+            return
+        _LOG.error("Failed jobs:")
+        for report in (*self._failures, *self._blocked):
+            _LOG.error("  - %s: %s", _STATES[report.status], describe_job(report))
+        timed_out = self._report.status is ExecutionStatus.TIMEOUT
+        raise self._error(
+            f"One or more tasks {'' if timed_out else 'failed or '}timed out during execution.  Of "
+            f"{len(self._quanta)} quanta {len(self._failures)} failed, and {len(self._blocked)} that need "
+            f"them were not run.  The first: {describe_quantum(self._failures[0], self._rules.timeout)}"
+        )
 
     def _advance(self) -> None:
         """Take up quanta that nothing blocks any more, and give idle workers something to do."""
@@ -167,7 +174,11 @@ class GraphRun:
             self._fail(quantum, report_of(quantum, ExecutionStatus.FAILURE, exit_code=1, exception=err))
             return
         if exists:
-            _LOG.info("%s was done before and is skipped.", quantum)
+            _LOG.info(
+                "Skipping already-successful quantum for label=%s dataId=%s.",
+                quantum.node.label,
+                quantum.quantum.dataId,
+            )
             self._succeed(quantum, report_of(quantum, ExecutionStatus.SUCCESS, exit_code=0))
         else:
             self._ready.add(quantum)
@@ -177,21 +188,27 @@ class GraphRun:
         there = self._outputs.stored(quantum)
         if not there:
             return False
-        complete = len(there) == len(self._outputs.outputs(quantum))
+        missing = [ref for ref in self._outputs.outputs(quantum) if ref not in there]
         metadata = quantum.node.metadata_output.dataset_type_name
-        if self._rules.skip_existing and (complete or any(ref.datasetType.name == metadata for ref in there)):
+        if self._rules.skip_existing and (not missing or any(r.datasetType.name == metadata for r in there)):
             self._outputs.use(there)
             if self._provenance is not None:
                 self._provenance.ended(quantum, frozenset(ref.id for ref in there))
             return True
-        if not self._rules.clobber_outputs:
+        if self._rules.clobber_outputs:
+            what = "partial" if missing else "complete"
+            _LOG.info("Removing %s outputs for quantum %s: %s", what, quantum, there)
+            self._outputs.prune(there)
+            return False
+        if not missing:
             raise RuntimeError(
-                f"{'all' if complete else 'some'} outputs of {quantum} exist already "
-                f"({', '.join(ref.datasetType.name for ref in there)}), and neither are existing outputs "
-                "skipped nor are they clobbered."
+                f"Complete outputs exists for a quantum {quantum} and neither clobberOutputs nor "
+                f"skipExisting is set: existingRefs={there}"
             )
-        self._outputs.prune(there)
-        return False
+        raise RuntimeError(
+            f"Registry inconsistency while checking for existing quantum outputs: quantum={quantum} "
+            f"existingRefs={there} missingRefs={missing}; an earlier attempt left them: have them clobbered."
+        )
 
     def _wait(self) -> None:
         """Wait for what happens next, and register what has waited long enough."""
@@ -209,7 +226,7 @@ class GraphRun:
             self._advance()
             self._register()
         if now - self._told >= _PROGRESS_SECONDS:
-            self._tell("Running")
+            self._tell()
 
     def _end(self, event: Ended) -> None:
         """Take in how a quantum ended."""
@@ -249,17 +266,22 @@ class GraphRun:
             self._report.status = ExecutionStatus.FAILURE
         elif self._report.status is ExecutionStatus.SUCCESS:
             self._report.status = ExecutionStatus.TIMEOUT
-        _LOG.error("%s", describe_quantum(report))
         if self._rules.fail_fast or report.exitCode == InvalidQuantumError.EXIT_CODE:
-            raise self._error(describe_quantum(report))
+            raise self._error(describe_quantum(report, self._rules.timeout))
+        _LOG.error(
+            "%s; processing will continue for remaining tasks.", fail_message(report, self._rules.timeout)
+        )
+        if report.exceptionInfo is not None:
+            _LOG.error("%s: %s", report.exceptionInfo.className, report.exceptionInfo.message)
         self._outputs.ended(quantum)
         for blocked in (self._quanta[key] for key in self._walker.fail(quantum.id)):
-            self._report.quantaReports.append(report_of(blocked, ExecutionStatus.SKIPPED))
+            skipped = report_of(blocked, ExecutionStatus.SKIPPED)
+            self._report.quantaReports.append(skipped)
             self._outputs.ended(blocked)
-            self._blocked += 1
+            self._blocked.append(skipped)
             if self._provenance is not None:
                 self._provenance.blocked(blocked)
-            _LOG.error("%s is not run, since %s failed.", blocked, quantum)
+            _LOG.error("%s", fail_message(skipped))
 
     def _error(self, message: str) -> MPGraphExecutorError:
         if self._report.status is ExecutionStatus.TIMEOUT:
@@ -289,17 +311,24 @@ class GraphRun:
                 self._provenance.ended(made.quantum, frozenset(ref.id for ref in made.refs))
         self._registered = time.monotonic()
 
-    def _tell(self, what: str) -> None:
+    def _tell(self) -> None:
         self._told = time.monotonic()
+        failed = len(self._failures) + len(self._blocked)
         _LOG.info(
-            "%s: of %d quanta %d are done, %d failed, %d are blocked by failures and %d run.",
-            what,
-            len(self._quanta),
+            "Executed %d quanta successfully, %d failed and %d remain out of total %d quanta.",
             self._done,
-            len(self._failures),
-            self._blocked,
-            len(self._running),
+            failed,
+            len(self._quanta) - self._done - failed,
+            len(self._quanta),
         )
+
+
+_STATES = {
+    ExecutionStatus.FAILURE: "FAILED",
+    ExecutionStatus.TIMEOUT: "TIMED_OUT",
+    ExecutionStatus.SKIPPED: "FAILED_DEP",
+}
+"""Upstream's words for the states of jobs that did not end well."""
 
 
 def _order(quantum: GraphQuantum) -> tuple[object, ...]:

@@ -2,7 +2,15 @@
 
 from __future__ import annotations
 
-__all__ = ("NO_QUANTA", "RawMessage", "ShardRequest", "ShardResponse", "StorageFault", "WarmUp")
+__all__ = (
+    "NO_QUANTA",
+    "FirstReads",
+    "RawMessage",
+    "ShardRequest",
+    "ShardResponse",
+    "StorageFault",
+    "WarmUp",
+)
 
 from collections.abc import Mapping
 
@@ -126,6 +134,15 @@ class ShardRequest(Model):
             If a dimension record is not known.
         """
         return refs_by_type((*self.inputs, *(raw.dataset for raw in self.raws)), dataset_types, records)
+
+
+class FirstReads(Model):
+    """Datasets that a worker reads while it is warmed: what the first of a kind costs is paid then."""
+
+    datasets: tuple[DatasetMessage, ...] = ()
+    dimension_records: tuple[str, ...] = ()
+    """Those that the data IDs need beside the static ones, serialised."""
+    datastore_records: RecordsMessage = pydantic.Field(default_factory=dict)
 
 
 class WarmUp(Model):

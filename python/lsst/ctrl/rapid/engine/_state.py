@@ -7,7 +7,8 @@ __all__ = ("WorkerSetup",)
 import dataclasses
 import logging
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from uuid import UUID
 
 from lsst.daf.butler import (
@@ -21,6 +22,8 @@ from lsst.daf.butler.datastore import Datastore
 from lsst.daf.butler.datastore.record_data import DatastoreRecordData
 from lsst.daf.butler.datastores.fileDatastore import FileDatastore
 from lsst.pipe.base import TaskFactory
+from lsst.utils import doImportType
+from lsst.utils.introspection import get_full_type_name
 
 from ..datastore import (
     LocalWriter,
@@ -29,6 +32,7 @@ from ..datastore import (
     write_as_scratch,
     write_under_own_names,
 )
+from ..model import LogSettings
 from ..plan import (
     CompiledPipeline,
     DatasetMessage,
@@ -46,7 +50,7 @@ from ..plan import (
 from ._butler import ObjectCache, ShardButler
 from ._execution import execute_quanta
 from ._explicit import QuantaRequest
-from ._messages import NO_QUANTA, RawMessage, ShardRequest, ShardResponse
+from ._messages import NO_QUANTA, FirstReads, RawMessage, ShardRequest, ShardResponse
 from ._refs import all_refs, registered
 
 _LOG = logging.getLogger(__name__)
@@ -70,6 +74,10 @@ class WorkerSetup:
         Memory for calibrations, bytes.
     scratch
         Names of the dataset types that are written where nothing is registered.
+    log
+        What is logged, and where.
+    first_reads
+        What is read while the worker is warmed.
     """
 
     repository: str
@@ -78,6 +86,8 @@ class WorkerSetup:
     shared: frozenset[str]
     cache_bytes: float
     scratch: frozenset[str] = frozenset()
+    log: LogSettings = dataclasses.field(default_factory=LogSettings)
+    first_reads: FirstReads = dataclasses.field(default_factory=FirstReads)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -125,7 +135,8 @@ class WorkerState:
         universe = next(pipeline.graph.universe for pipeline in setup.pipelines)
         assert universe is not None, "A compiled pipeline is resolved."
         config = ButlerConfig(setup.repository)
-        self._datastore = open_datastore(config, universe)
+        formatters = {name: found for p in setup.pipelines for name, found in _formatters(p).items()}
+        self._datastore = open_datastore(config, universe, formatters)
         self._datastore._set_trust_mode(True)  # noqa: SLF001 -- what QuantumBackedButler.initialize does
         types = {name: found for known in self._dataset_types.values() for name, found in known.items()}
         write_under_own_names(self._datastore)
@@ -141,6 +152,67 @@ class WorkerState:
         for pipeline in setup.pipelines:
             for node in pipeline.graph.dataset_types.values():
                 _import_what_is_used(node.dataset_type, self._datastore, self._storage_classes)
+        self._build_cameras()
+        self._read_first(setup.first_reads)
+
+    def _build_cameras(self) -> None:
+        """Build the cameras of instruments whose classes have them; readers of raws share what is built."""
+        for record in self._records.static():
+            if record.definition.name != "instrument":
+                continue
+            try:
+                instrument = doImportType(record.class_name)()
+                if (build := getattr(instrument, "getCamera", None)) is not None:
+                    build()
+            except Exception:  # noqa: BLE001 -- nothing may need it; a shard that does tells
+                _LOG.info("The camera of %s cannot be built.", record.dataId["instrument"], exc_info=True)
+
+    def _read_first(self, wanted: FirstReads) -> None:
+        """Read datasets as tasks do; calibrations stay in memory.  A shard tells what cannot be read."""
+        new_records = records_from_json(wanted.dimension_records, self._records.universe)
+        self._records.add(new_records)
+        stored = records_from_message(wanted.datastore_records)
+        for message in wanted.datasets:
+            for name, pipeline in self._pipelines.items():
+                if (dataset_type := self._dataset_types[name].get(message.dataset_type)) is None:
+                    continue
+                temporary: list[DatasetRef] = []
+                try:
+                    ref = message.to_ref(dataset_type, self._records)
+                    if dataset_type.name not in self._calibrations[name]:
+                        temporary.append(ref)
+                    self._import_records([ref.id], stored)
+                    butler = self._butler(name, [ref.id], [], self._calibrations[name])
+                    for storage_class in _read_as(pipeline, dataset_type):
+                        butler.get(ref, storageClass=storage_class)
+                except Exception:  # noqa: BLE001 -- it may be gone, and the worker is none the worse
+                    _LOG.info("%s cannot be read in advance.", message, exc_info=True)
+                finally:
+                    self._forget(temporary)
+        self._records.discard(new_records)
+
+    def _butler(
+        self,
+        pipeline: str,
+        inputs: Iterable[UUID],
+        outputs: Iterable[UUID],
+        cached: frozenset[str],
+        repeated: Set[UUID] = frozenset(),
+    ) -> ShardButler:
+        """Return a butler for quanta of a pipeline."""
+        return ShardButler(
+            inputs,
+            outputs,
+            self._records.universe,
+            self._datastore,
+            self._storage_classes,
+            self._dataset_types[pipeline],
+            cached=cached,
+            shared=self._shared,
+            cache=self._cache,
+            writer=self._writer,
+            repeated=repeated,
+        )
 
     def run(self, request: ShardRequest, started: float, asked: Callable[[], bool]) -> ShardResponse:
         """Make a shard's quanta and run them.
@@ -256,18 +328,15 @@ class WorkerState:
         before = work.before or ShardResponse(ok=True, started=started, finished=started)
         earlier = self._recall(work, before)
         temporary += earlier
-        butler = ShardButler(
-            {ref.id for ref in all_refs(p.quantum.inputs.values() for p in planned)}
-            | {ref.id for p in planned for ref in p.quantum.initInputs.values()},
+        readers = Counter(
+            ref_id for p in planned for ref_id in {r.id for r in all_refs([p.quantum.inputs.values()])}
+        )
+        butler = self._butler(
+            work.pipeline,
+            readers.keys() | {ref.id for p in planned for ref in p.quantum.initInputs.values()},
             {ref.id for ref in all_refs(p.quantum.outputs.values() for p in planned)},
-            self._records.universe,
-            self._datastore,
-            self._storage_classes,
-            self._dataset_types[work.pipeline],
-            cached=work.cached,
-            shared=self._shared,
-            cache=self._cache,
-            writer=self._writer,
+            work.cached,
+            {ref_id for ref_id, count in readers.items() if count > 1},
         )
         executed = execute_quanta(
             planned,
@@ -334,6 +403,31 @@ def _calibrations(pipeline: CompiledPipeline) -> frozenset[str]:
         for edge in node.prerequisite_inputs.values()
         if pipeline.graph.dataset_types[edge.parent_dataset_type_name].dataset_type.isCalibration()
     )
+
+
+def _read_as(pipeline: CompiledPipeline, dataset_type: DatasetType) -> set[str]:
+    """Return the names of the storage classes as which tasks read a dataset type whole."""
+    return {
+        edge.storage_class_name
+        for node in pipeline.graph.tasks.values()
+        for edge in node.iter_all_inputs()
+        if edge.dataset_type_name == dataset_type.name
+    }
+
+
+def _formatters(pipeline: CompiledPipeline) -> dict[str, str]:
+    """Return the formatters that tasks bring along for what they write, by the names of the dataset types.
+
+    A dataset type that is registered with another storage class than the task's is the site's own affair.
+    """
+    return {
+        edge.parent_dataset_type_name: get_full_type_name(formatter)
+        for node in pipeline.graph.tasks.values()
+        for connection, formatter in getattr(node.task_class, "output_formatters", {}).items()
+        if (edge := node.outputs.get(connection)) is not None
+        and edge.storage_class_name
+        == pipeline.graph.dataset_types[edge.parent_dataset_type_name].storage_class_name
+    }
 
 
 def _import_what_is_used(

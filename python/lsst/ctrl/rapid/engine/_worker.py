@@ -13,11 +13,13 @@ from collections.abc import Callable
 
 from lsst.daf.butler.cli.cliLog import CliLog
 
+from .._earth_orientation import use_local_table
 from .._phases import Phase, reached
+from ..model import LogSettings
 from ._execution import explain
 from ._explicit import QuantaRequest
 from ._messages import ShardRequest, ShardResponse, WarmUp
-from ._state import WorkerState
+from ._state import WorkerSetup, WorkerState
 
 _FULL_COLLECTION = 50
 """After so many shards all garbage is collected, not only that of the shard."""
@@ -55,15 +57,17 @@ class ShardActor:
         start = time.monotonic()
         reason = ""
         try:
-            _initialise_logging()
-            self._state = WorkerState(pickle.loads(self._setup))  # noqa: S301 -- made by the head of this very run
+            setup: WorkerSetup = pickle.loads(self._setup)  # noqa: S301 -- made by the head of this very run
+            _initialise_logging(setup.log)
+            use_local_table()
+            self._state = WorkerState(setup)
         except BaseException as err:  # noqa: BLE001 -- see the class
             reason = f"{type(err).__name__}: {err}"
         if not reason:
-            # What is here now stays; from now on garbage is collected between shards, when least is alive.
+            # What is here now stays and is not looked through again; tasks run with collection on.
             gc.collect()
             gc.freeze()
-            gc.disable()
+            gc.enable()
         answer = WarmUp(
             ok=not reason,
             reason=reason,
@@ -144,6 +148,7 @@ class ShardActor:
         return answer
 
 
-def _initialise_logging() -> None:
+def _initialise_logging(log: LogSettings) -> None:
     """Set logging up as ``pipetask`` does: log datasets capture the root logger; terminals get nothing."""
-    CliLog.initLog(longlog=False, log_tty=False)
+    CliLog.initLog(longlog=True, log_tty=False, log_file=log.files)
+    CliLog.setLogLevels([(component or None, level) for component, level in log.levels])

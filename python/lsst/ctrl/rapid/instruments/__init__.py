@@ -1,5 +1,6 @@
 """The LSSTCam family without afw: detectors, filters, translation of headers, raws in memory and butler."""
 
+from ._afw import AfwExposure, image_from_exposure, raw_from_exposure
 from ._camera import PIXEL_MM, Camera, CameraDetector, Purpose, Vendor, camera_names, load_camera
 from ._complete import check_complete
 from ._corrections import correction_folders
@@ -25,7 +26,12 @@ from ._readers import (
 from ._records import exposure_records, make_record
 from ._sky import focal_plane_to_sky
 from ._stack import has_full_stack
-from ._storage import RAW_STORAGE_CLASS, repository_config, repository_config_file
+from ._storage import (
+    RAW_STORAGE_CLASS,
+    register_storage_classes,
+    repository_config,
+    repository_config_file,
+)
 from ._translators import translate
 from ._visits import Visit, make_visit, visit_system_records
 
@@ -33,6 +39,7 @@ __all__ = (
     "PIXEL_MM",
     "RAW_STORAGE_CLASS",
     "SCALE_CARD",
+    "AfwExposure",
     "Camera",
     "CameraDetector",
     "DetectorPatterns",
@@ -68,6 +75,7 @@ __all__ = (
     "get_instrument",
     "has_full_stack",
     "identify",
+    "image_from_exposure",
     "import_instrument",
     "known_filters",
     "load_camera",
@@ -76,10 +84,15 @@ __all__ = (
     "make_visit",
     "physical_filter",
     "raw_definition",
+    "raw_from_exposure",
     "read_primary_header",
     "read_raw",
+    "register_storage_classes",
     "repository_config",
     "repository_config_file",
     "translate",
     "visit_system_records",
 )
+
+# A pipeline names these classes also where a repository's configuration does not.
+register_storage_classes()

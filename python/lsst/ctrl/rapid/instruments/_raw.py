@@ -28,13 +28,13 @@ class RawSegment:
         flipped.
     array
         Pixels, ADU, indexed by row and column; its first pixel is row 0, column 0 of
-        ``unassembled_raw_geometry.bbox``.
+        ``unassembled_raw_geometry.bbox``.  int32; float32 only where another reader had fractions of ADU.
     """
 
     amplifier: Amplifier
-    array: np.ndarray[Any, np.dtype[np.int32]]
+    array: np.ndarray[Any, np.dtype[np.int32 | np.float32]]
 
-    def section(self, bbox: Box) -> np.ndarray[Any, np.dtype[np.int32]]:
+    def section(self, bbox: Box) -> np.ndarray[Any, np.dtype[np.int32 | np.float32]]:
         """Return a view of a section of the segment, given by a box of ``unassembled_raw_geometry``."""
         return self.array[bbox.y.start : bbox.y.stop, bbox.x.start : bbox.x.stop]
 

@@ -6,6 +6,7 @@ from ._control import *
 from ._day import *
 from ._faults import *
 from ._input_error import *
+from ._log import *
 from ._names import *
 from ._nearest import *
 from ._numbers import *

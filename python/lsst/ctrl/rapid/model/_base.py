@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ("InputModel", "Model", "PathName", "load_yaml", "parse")
+__all__ = ("InputModel", "Model", "PathName", "load_mapping", "load_yaml", "parse")
 
 import re
 from collections.abc import Iterable, Mapping
@@ -97,11 +97,22 @@ def load_yaml(path: Path) -> dict[str, Any]:
     InputError
         If it cannot be read, is not YAML that `read_yaml` takes, or is something else than a mapping.
     """
-    data = read_yaml(read_file(path), str(path))
+    return load_mapping(read_file(path), str(path))
+
+
+def load_mapping(text: bytes, source: str) -> dict[str, Any]:
+    """Return what a YAML text holds whose top level is a mapping.
+
+    Raises
+    ------
+    InputError
+        If it is not YAML that `read_yaml` takes, or is something else than a mapping.
+    """
+    data = read_yaml(text, source)
     if data is None:
         return {}
     if not isinstance(data, dict):
-        raise InputError(f"{path}: must be a mapping of keys to values, not {type(data).__name__}.")
+        raise InputError(f"{source}: must be a mapping of keys to values, not {type(data).__name__}.")
     return data
 
 

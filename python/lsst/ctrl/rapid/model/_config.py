@@ -4,27 +4,31 @@ from __future__ import annotations
 
 __all__ = (
     "DetectorPhases",
+    "LocalFolder",
     "PipelineChoice",
+    "PipelineFolder",
     "RapidFile",
     "SiteFile",
     "TransferMode",
     "WatchSource",
     "load_rapid_file",
     "load_site_file",
+    "read_rapid_file",
     "watch_source",
 )
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal, Protocol, Self
 
 import pydantic
 
-from ._base import InputModel, PathName, load_yaml, parse
+from ._base import InputModel, PathName, load_mapping, load_yaml, parse
 from ._control import ControlSpec, RedisSpec
 from ._input_error import InputError
 from ._names import Expression, OutputName, Seconds, is_plain_name
 from ._policy import PatternSpec, Policy
+from ._reading import read_file
 from ._workers import WorkersSpec
 
 _MOST_NAMES = 1000
@@ -191,34 +195,101 @@ def _resolved(path: Path) -> Path:
         raise InputError(f"{path}: this is not the name of a file, or its links lead in a circle.") from None
 
 
+class PipelineFolder(Protocol):
+    """Where the files of a pipeline are: a local folder, or a place that has a URI."""
+
+    def path(self, name: str) -> str:
+        """Return how a file of the folder is named in messages."""
+
+    def has(self, name: str) -> bool:
+        """Tell whether there is such a file."""
+
+    def read(self, name: str) -> bytes:
+        """Return what a file holds.
+
+        Raises
+        ------
+        InputError
+            If it cannot be read.
+        """
+
+
+class LocalFolder:
+    """A folder of this machine.
+
+    Parameters
+    ----------
+    folder
+        The folder.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def __str__(self) -> str:
+        return str(self._folder.resolve())
+
+    def path(self, name: str) -> str:
+        """Return the path of a file of the folder."""
+        return str(self._folder / name)
+
+    def has(self, name: str) -> bool:
+        """Tell whether there is such a file."""
+        return (self._folder / name).exists()
+
+    def read(self, name: str) -> bytes:
+        """Return what a file holds.
+
+        Raises
+        ------
+        InputError
+            If it cannot be read.
+        """
+        return read_file(self._folder / name)
+
+
 def load_rapid_file(pipeline: Path) -> RapidFile:
+    """Read the ``X.rapid.yaml`` beside a local pipeline ``X.yaml``: see `read_rapid_file`."""
+    return read_rapid_file(pipeline.name, LocalFolder(pipeline.parent))
+
+
+def read_rapid_file(pipeline: str, folder: PipelineFolder) -> RapidFile:
     """Read the ``X.rapid.yaml`` beside a pipeline ``X.yaml``; a pipeline without one takes every exposure.
+
+    Parameters
+    ----------
+    pipeline
+        Name of the pipeline's file.
+    folder
+        Where it is.
 
     Raises
     ------
     InputError
         If it is there and not valid.
     """
-    if pipeline.name.endswith(".rapid.yaml"):
+    if pipeline.endswith(".rapid.yaml"):
         raise InputError(
-            f"{pipeline}: this holds facts for the executor; name the pipeline, "
-            f"{pipeline.with_name(pipeline.name.removesuffix('.rapid.yaml') + '.yaml')}."
+            f"{folder.path(pipeline)}: this holds facts for the executor; name the pipeline, "
+            f"{folder.path(pipeline.removesuffix('.rapid.yaml') + '.yaml')}."
         )
-    path = pipeline.with_name(f"{pipeline.stem}.rapid.yaml")
-    rapid = parse(RapidFile, load_yaml(path), str(path)) if path.exists() else RapidFile()
+    facts = f"{Path(pipeline).stem}.rapid.yaml"
+    path, has_facts = folder.path(facts), folder.has(facts)
+    rapid = RapidFile()
+    if has_facts:
+        rapid = parse(RapidFile, load_mapping(folder.read(facts), path), path)
     if not rapid.pipelines:
-        rapid = rapid.model_copy(update={"pipelines": (PipelineChoice(pipeline=pipeline.name),)})
+        rapid = rapid.model_copy(update={"pipelines": (PipelineChoice(pipeline=pipeline),)})
     for choice in rapid.pipelines:
         if not is_plain_name(Path(choice.pipeline).stem):
             raise InputError(
-                f"{pipeline.parent / choice.pipeline}: a pipeline's file name becomes part of its RUNs': "
+                f"{folder.path(choice.pipeline)}: a pipeline's file name becomes part of its RUNs': "
                 "it has letters, digits and _.+-@:=, and begins with a letter, a digit or '_'."
             )
-        if not (pipeline.parent / choice.pipeline).exists():
-            source = path if path.exists() else pipeline
-            folder = pipeline.parent.resolve()
+        if not folder.has(choice.pipeline):
+            source = path if has_facts else folder.path(pipeline)
             raise InputError(f"{source}: there is no pipeline {choice.pipeline!r} in {folder}.")
-    if pipeline.name not in {choice.pipeline for choice in rapid.pipelines}:
+    if pipeline not in {choice.pipeline for choice in rapid.pipelines}:
         others = ", ".join(choice.pipeline for choice in rapid.pipelines)
-        raise InputError(f"{path}: its 'pipelines' are {others}; {pipeline.name} itself is not among them.")
+        raise InputError(f"{path}: its 'pipelines' are {others}; {pipeline} itself is not among them.")
     return rapid

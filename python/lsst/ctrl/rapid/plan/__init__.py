@@ -12,5 +12,6 @@ from ._registry import *
 from ._runs import *
 from ._scope import *
 from ._select import *
+from ._source import *
 from ._steps import *
 from ._where import *

@@ -9,7 +9,15 @@ import logging
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 
-from lsst.daf.butler import Butler, CollectionType, DataCoordinate, DatasetRef, DatasetType, Timespan
+from lsst.daf.butler import (
+    Butler,
+    CollectionType,
+    DataCoordinate,
+    DatasetRef,
+    DatasetType,
+    DimensionGroup,
+    Timespan,
+)
 from lsst.daf.butler.registry import MissingDatasetTypeError
 
 _LOG = logging.getLogger(__name__)
@@ -92,6 +100,10 @@ class Calibrations:
             for c in certifications
         }
         return list(found.values())
+
+    def common(self, dimensions: DimensionGroup) -> list[str]:
+        """Return the names of the types that have these dimensions and no others."""
+        return [name for name, found in self._dataset_types.items() if found.dimensions == dimensions]
 
     def find(
         self, dataset_type: str, data_id: DataCoordinate, timespan: Timespan | None

@@ -2,55 +2,25 @@
 
 from __future__ import annotations
 
-__all__ = ("CompiledPipeline", "PipelineSource", "compile_graph", "compile_pipeline", "load_pipeline")
+__all__ = ("CompiledPipeline", "compile_graph", "compile_pipeline", "load_pipeline")
 
 import dataclasses
 import logging
 from collections.abc import Collection, Mapping, Sequence
-from pathlib import Path
-from typing import Self
+from typing import Any
 
 from lsst.daf.butler import Butler, DatasetType, DimensionUniverse
-from lsst.pipe.base import Pipeline
+from lsst.pex.config import Config
 from lsst.pipe.base.pipeline_graph import PipelineGraph
 
-from ..model import InputError
+from ..model import InputError, did_you_mean
 from ._classify import Refusal, classify_step, subgraph
 from ._infer import infer_steps
 from ._runs import payload_hash
+from ._source import FieldOverride, PipelineSource
 from ._steps import InputKind, Step
 
 _LOG = logging.getLogger(__name__)
-
-
-@dataclasses.dataclass(frozen=True)
-class PipelineSource:
-    """A pipeline's YAML file, or some of its tasks.
-
-    Attributes
-    ----------
-    path
-        The file.
-    labels
-        Labels of the tasks, subsets and steps that are taken, as upstream's ``file.yaml#a,b``; all if empty.
-    """
-
-    path: Path
-    labels: tuple[str, ...] = ()
-
-    @classmethod
-    def parse(cls, text: str) -> Self:
-        """Take a file name apart, with its labels where it has them."""
-        path, _, labels = text.partition("#")
-        return cls(Path(path), tuple(label.strip() for label in labels.split(",") if label.strip()))
-
-    @property
-    def uri(self) -> str:
-        """What upstream's commands take."""
-        return f"{self.path}#{','.join(self.labels)}" if self.labels else str(self.path)
-
-    def __str__(self) -> str:
-        return self.uri
 
 
 @dataclasses.dataclass(frozen=True)
@@ -132,12 +102,32 @@ def load_pipeline(source: PipelineSource) -> PipelineGraph:
     InputError
         If it cannot be loaded.
     """
-    if not source.path.is_file():
-        raise InputError(f"{source.path}: there is no such pipeline.")
+    pipeline = source.read()
     try:
-        return Pipeline.from_uri(source.uri).to_graph()
+        return pipeline.to_graph()
     except Exception as err:
-        raise InputError(f"{source}: the pipeline cannot be loaded: {type(err).__name__}: {err}") from err
+        nearest = _nearest_field(source)
+        raise InputError(
+            f"{source}: the pipeline cannot be loaded: {type(err).__name__}: {err}{nearest}"
+        ) from err
+
+
+def _nearest_field(source: PipelineSource) -> str:
+    """Return what may be meant by the first override of a field that there is not; empty if there is none."""
+    fields = [override for override in source.overrides if isinstance(override, FieldOverride)]
+    try:
+        tasks = dataclasses.replace(source, overrides=()).read().to_graph().tasks if fields else {}
+    except Exception:  # noqa: BLE001 -- it is the pipeline itself that is wrong
+        return ""
+    for override in fields:
+        config: Any = tasks[override.label].config if override.label in tasks else None
+        for name in override.field.split("."):
+            if not isinstance(config, Config):
+                break
+            if name not in config:
+                return did_you_mean(name, config.keys())
+            config = getattr(config, name)
+    return ""
 
 
 def compile_pipeline(source: PipelineSource, butler: Butler | None) -> CompiledPipeline:
@@ -196,7 +186,7 @@ def compile_graph(
             f"{source}: it cannot be run as raws arrive: {err}. What cannot may still be run with "
             "pipetask, or from a graph with 'rapid-exec run-graph'."
         ) from None
-    return CompiledPipeline(source.path.stem, graph, steps, payload_hash(graph), source, declared)
+    return CompiledPipeline(source.name, graph, steps, payload_hash(graph), source, declared)
 
 
 def _steps(

@@ -5,13 +5,14 @@ from __future__ import annotations
 __all__ = ("check_code", "kept_settings", "start_again")
 
 import asyncio
+import json
 import os
 import sys
 from typing import NoReturn
 
 from ..control import LiveSettings
-from ..model import InputError, load_rapid_file
-from ..plan import PipelineSource, compile_pipeline
+from ..model import InputError
+from ..plan import PipelineSource, compile_pipeline, parse_overrides, read_choices
 from ._settings import RunSettings
 
 _KEPT = "RAPID_EXEC_SETTINGS"
@@ -28,7 +29,9 @@ async def check_code(settings: RunSettings) -> None:
     InputError
         If they cannot; the message has the last line of what was said.
     """
-    words = [sys.executable, "-m", __name__, str(settings.pipeline), *settings.labels]
+    source = settings.source
+    told = json.dumps([source.uri, [override.words for override in source.overrides]])
+    words = [sys.executable, "-m", __name__, told]
     process = await asyncio.create_subprocess_exec(
         *words, stdout=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.PIPE
     )
@@ -68,11 +71,11 @@ def kept_settings() -> LiveSettings | None:
     return LiveSettings.model_validate_json(kept)
 
 
-def _load(path: str, *labels: str) -> None:
+def _load(told: str) -> None:
     """Load a pipeline and its companions, as a start does."""
-    source = PipelineSource.parse(path)
-    for choice in load_rapid_file(source.path).pipelines:
-        compile_pipeline(PipelineSource(source.path.parent / choice.pipeline, tuple(labels)), None)
+    uri, words = json.loads(told)
+    for source in read_choices(PipelineSource.parse(uri, parse_overrides(words))).sources:
+        compile_pipeline(source, None)
 
 
 if __name__ == "__main__":

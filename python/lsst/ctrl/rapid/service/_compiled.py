@@ -20,21 +20,23 @@ from lsst.daf.butler.registry import MissingCollectionError
 from .._opening import open_to_read
 from ..conductor import InstrumentPatterns, PatternDetector
 from ..datastore import ScratchFolder
+from ..engine import FirstReads
 from ..ingest import Raw, default_inputs, open_raw, readable_instruments, registered_instruments
 from ..instruments import RawReaders
-from ..model import InputError, Policy, RapidFile, load_rapid_file
+from ..model import InputError, Policy, RapidFile
 from ..plan import (
     CompiledPipeline,
-    PipelineSource,
     Planner,
     RecordStore,
     Selector,
     compile_pipeline,
     partial_chain,
+    read_choices,
     run_name,
 )
 from ._detectors import pattern_detectors
 from ._ended_before import EndedBefore
+from ._first_reads import first_reads
 from ._frames import check_calibration_frames, check_run_frames
 from ._inputs import CalibrationTable
 from ._leftovers import remove_leftovers
@@ -83,6 +85,8 @@ class CompiledRun:
         Names of the dataset types that are never registered.
     readers
         What reads the raws of each instrument.
+    first_reads
+        What workers read while they are warmed.
     """
 
     butler: Butler
@@ -99,6 +103,7 @@ class CompiledRun:
     patterns: Mapping[str, InstrumentPatterns]
     scratch: frozenset[str]
     readers: RawReaders
+    first_reads: FirstReads
 
     def day_offsets(self, now: float) -> Mapping[str, float]:
         """Return by instrument how long after midnight (UTC) its observing day begins, seconds."""
@@ -172,16 +177,15 @@ def compile_run(settings: RunSettings) -> CompiledRun:
         butler.collections.query(inputs)
     except MissingCollectionError as err:
         raise InputError(f"{settings.repository}: -i/--input: {err}") from None
-    rapid = load_rapid_file(settings.pipeline)
-    source = f"{settings.pipeline.stem}.rapid.yaml"
-    choices = []
-    for choice in rapid.pipelines:
-        pipeline = PipelineSource(settings.pipeline.parent / choice.pipeline, settings.labels)
-        choices.append(
-            (Selector(choice.where, butler.dimensions, source), compile_pipeline(pipeline, butler))
-        )
-    scratch = scratch_types(rapid, [pipeline for _, pipeline in choices], settings.labels, source)
-    check_named(rapid, [pipeline for _, pipeline in choices], settings.labels, source)
+    chosen = read_choices(settings.source)
+    rapid, source = chosen.facts, f"{settings.source.name}.rapid.yaml"
+    choices = [
+        (Selector(choice.where, butler.dimensions, source), compile_pipeline(pipeline, butler))
+        for choice, pipeline in chosen.pairs
+    ]
+    whole = not (settings.labels or settings.overrides)
+    scratch = scratch_types(rapid, [pipeline for _, pipeline in choices], source, whole=whole)
+    check_named(rapid, [pipeline for _, pipeline in choices], source, whole=whole)
     _check_output(butler, settings.output, [pipeline for _, pipeline in choices])
     _check_transfer(settings, [pipeline for _, pipeline in choices])
     _check_init_inputs(butler, inputs, [pipeline for _, pipeline in choices])
@@ -190,9 +194,10 @@ def compile_run(settings: RunSettings) -> CompiledRun:
     calibrations.refresh(butler)
     check_run_frames(butler, settings.output, {pipeline.hash for _, pipeline in choices})
     check_calibration_frames(butler, settings.repository, calibrations.refs())
-    beside = settings.pipeline.with_name(f"{settings.pipeline.stem}.rapid.yaml")
-    if not beside.exists():
-        _LOG.info("There is no %s: the pipeline takes every exposure, and nothing is published.", beside)
+    if not chosen.has_facts:
+        _LOG.info(
+            "There is no %s: the pipeline takes every exposure, and nothing is published.", chosen.facts_file
+        )
     detectors = pattern_detectors(records, instruments, settings.detector_patterns)
     limits = run_limits(settings, detectors)
     policy = settings.policy or rapid.policy
@@ -216,6 +221,7 @@ def compile_run(settings: RunSettings) -> CompiledRun:
         patterns=patterns_of_run(policy, rapid, pipelines, detectors, limits),
         scratch=scratch,
         readers=RawReaders.from_butler(butler),
+        first_reads=first_reads(butler, instruments, inputs, calibrations, records),
     )
 
 

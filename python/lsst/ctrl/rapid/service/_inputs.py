@@ -4,11 +4,15 @@ from __future__ import annotations
 
 __all__ = ("CalibrationTable", "Products")
 
+import contextlib
+import time
 from collections.abc import Container, Iterable, Mapping
 from typing import Any
 from uuid import UUID
 
-from lsst.daf.butler import Butler, DataCoordinate, DatasetRef
+from astropy.time import Time
+
+from lsst.daf.butler import Butler, DataCoordinate, DatasetRef, Timespan
 
 from ..model import Shard
 from ..plan import (
@@ -18,6 +22,7 @@ from ..plan import (
     DatasetMessage,
     InputKind,
     RecordsMessage,
+    RecordStore,
     Step,
     records_to_message,
     split_records,
@@ -86,6 +91,20 @@ class CalibrationTable:
             )
         records = merge_records(self._records.get(identity, {}) for identity in found)
         return list(found.values()), records
+
+    def shared_by_detectors(
+        self, instrument: str, records: RecordStore
+    ) -> tuple[list[DatasetMessage], RecordsMessage]:
+        """Return the calibrations of an instrument that hold now for all of its detectors and filters."""
+        data_id = records.expand(records.universe.conform(["instrument"]), instrument=instrument)
+        # Seconds do not count here, so no table of leap seconds is asked for.
+        now = Timespan.fromInstant(Time(time.time(), format="unix_tai"))
+        found: dict[UUID, DatasetMessage] = {}
+        for name in self._calibrations.common(data_id.dimensions):
+            with contextlib.suppress(CalibrationError):  # it is told when a shard needs it
+                if (ref := self._calibrations.find(name, data_id, now)) is not None:
+                    found[ref.id] = DatasetMessage.of(ref)
+        return list(found.values()), merge_records(self._records.get(identity, {}) for identity in found)
 
 
 class Products:

@@ -10,9 +10,7 @@ from ..model import InputError, RapidFile, did_you_mean
 from ..plan import CompiledPipeline
 
 
-def check_named(
-    rapid: RapidFile, pipelines: Sequence[CompiledPipeline], labels: Sequence[str], source: str
-) -> None:
+def check_named(rapid: RapidFile, pipelines: Sequence[CompiledPipeline], source: str, *, whole: bool) -> None:
     """Refuse dataset types that would be published or shared, and are none of the pipelines'.
 
     Parameters
@@ -21,17 +19,18 @@ def check_named(
         Facts of the pipeline.
     pipelines
         The pipeline and its companions, compiled.
-    labels
-        What of them is run, all if empty.  When only a part is run, the types of the rest are not known here.
     source
         Where the types are named, for messages.
+    whole
+        Whether they are run as they are written: all tasks, no configuration changed.  Otherwise types that
+        are named may be missing, and nothing is refused.
 
     Raises
     ------
     InputError
         If there is such a type; the message names the nearest that there is.
     """
-    if labels:
+    if not whole:
         return
     nodes = [node for pipeline in pipelines for node in pipeline.graph.tasks.values()]
     made = {edge.parent_dataset_type_name for node in nodes for edge in node.iter_all_outputs()}

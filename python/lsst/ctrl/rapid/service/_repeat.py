@@ -49,7 +49,7 @@ def repeat_command(
     # Steps that were inferred are unknown to upstream.
     labels = [label for one in repeated for label in ((one.label,) if pipeline.declared_steps else one.tasks)]
     assert pipeline.source is not None, "A pipeline that is run was read from a file."
-    path = pipeline.source.path.resolve()
+    source = pipeline.source.part(labels, [task for one in repeated for task in one.tasks])
     where = [f"instrument='{shard.instrument}'"]
     if shard.day_obs is not None:
         where.append(f"day_obs={shard.day_obs}")
@@ -66,7 +66,7 @@ def repeat_command(
     of = shard.day_obs or shard.group or shard.exposure
     name = "-".join(map(str, [step.label, of, *([] if shard.detector is None else [shard.detector])]))
     words = [
-        "pipetask", "run", "-b", _absolute(settings.repository), "-p", f"{path}#{','.join(labels)}",
+        "pipetask", "run", "-b", _absolute(settings.repository), *source.words,
         "-i", ",".join(dict.fromkeys(collections)),
         "--output-run", f"u/{_user()}/repeat/{name}/{time.strftime('%Y%m%dT%H%M%S', time.gmtime())}",
     ]  # fmt: skip

@@ -142,7 +142,7 @@ class Scratch:
 
 
 def scratch_types(
-    rapid: RapidFile, pipelines: Sequence[CompiledPipeline], labels: Sequence[str], source: str
+    rapid: RapidFile, pipelines: Sequence[CompiledPipeline], source: str, *, whole: bool
 ) -> frozenset[str]:
     """Return the dataset types that are scratch in this run.
 
@@ -152,10 +152,11 @@ def scratch_types(
         Facts of the pipeline.
     pipelines
         The pipeline and its companions, compiled.
-    labels
-        What of them is run, all if empty.  A type whose reader is left out is no scratch.
     source
         Where the types are named, for messages.
+    whole
+        Whether they are run as they are written: all tasks, no configuration changed.  Otherwise a type that
+        has lost its reader is no scratch.
 
     Raises
     ------
@@ -176,7 +177,7 @@ def scratch_types(
             faults = [f"no task of {', '.join(p.name for p in pipelines)} makes it{hint}"]
         if not faults:
             found.add(name)
-        elif not labels:
+        elif whole:
             raise InputError(f"{source}: {name!r} cannot be scratch: {faults[0]}")
     return frozenset(found)
 

@@ -9,16 +9,29 @@ from pathlib import Path
 
 import pydantic
 
-from ..model import ControlSpec, DetectorPhases, Model, Policy, RedisSpec, TransferMode, WorkersSpec
+from ..model import (
+    ControlSpec,
+    DetectorPhases,
+    LogSettings,
+    Model,
+    Policy,
+    RedisSpec,
+    TransferMode,
+    WorkersSpec,
+)
+from ..plan import FieldOverride, FileOverride, PipelineSource
 
 
 class RunSettings(Model):
     """Everything that a run is told; the command line and the site file make one of these."""
 
     repository: str
-    pipeline: Path
+    pipeline: Path | str
+    """The pipeline's file, or its URI."""
     labels: tuple[str, ...] = ()
     """Tasks, subsets and steps of the pipeline, and of its companions, that are run; all when empty."""
+    overrides: tuple[FieldOverride | FileOverride, ...] = ()
+    """What is changed in the configurations of tasks, in this order."""
     instruments: tuple[str, ...] = ()
     """Those whose raws are taken; all of the repository when empty."""
     inputs: tuple[str, ...] = ()
@@ -70,3 +83,10 @@ class RunSettings(Model):
     control: ControlSpec = ControlSpec()
     """Where orders are taken while it runs."""
     redis: RedisSpec | None = None
+    log: LogSettings = LogSettings()
+    """What workers log, and where."""
+
+    @property
+    def source(self) -> PipelineSource:
+        """The pipeline."""
+        return PipelineSource(self.pipeline, self.labels, self.overrides)

@@ -136,6 +136,8 @@ def worker_setup(settings: RunSettings, compiled: CompiledRun) -> WorkerSetup:
         shared=frozenset(compiled.rapid.shared),
         cache_bytes=1e6 * settings.calibration_cache_mb,
         scratch=compiled.scratch,
+        log=settings.log,
+        first_reads=compiled.first_reads,
     )
 
 

@@ -9,11 +9,12 @@ import time
 from collections.abc import Iterable, Mapping, Sequence
 
 from lsst.daf.butler import Butler, DataCoordinate, DatasetRef, MissingDatasetTypeError
-from lsst.pipe.base import Pipeline, TaskMetadata
+from lsst.pipe.base import TaskMetadata
 from lsst.pipe.base.all_dimensions_quantum_graph_builder import AllDimensionsQuantumGraphBuilder
 from lsst.pipe.base.pipeline_graph import TaskNode
 from lsst.pipe.base.quantum_graph import PredictedQuantumGraph
 
+from ...plan import load_pipeline
 from ._junit import Case
 from ._pipetask import PipetaskRun
 from ._stage import Companion, Stage
@@ -154,7 +155,7 @@ def _repeated(butler: Butler, companion: Companion, step: str, run: PipetaskRun)
     """Tell whether ``--extend-run --skip-existing`` would find nothing to do."""
     started = time.monotonic()
     builder = AllDimensionsQuantumGraphBuilder(
-        Pipeline.from_uri(run.pipeline).to_graph(),
+        load_pipeline(run.pipeline),
         butler,
         where=run.where,
         input_collections=run.inputs,

@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ...model import InputError
+from ...plan import PipelineSource
 from ._stage import Companion, Stage
 
 _TAIL = 40
@@ -29,7 +30,7 @@ class PipetaskRun:
     command
         What was started.
     pipeline
-        The pipeline, with its step.
+        The step's part of the pipeline.
     where
         What selected the data IDs.
     output_run
@@ -47,7 +48,7 @@ class PipetaskRun:
     """
 
     command: Sequence[str]
-    pipeline: str
+    pipeline: PipelineSource
     where: str
     output_run: str
     inputs: Sequence[str]
@@ -101,12 +102,12 @@ def run_step(
     graph, log = (logs / f"{name.replace('/', '-')}.{suffix}" for suffix in ("qg", "log"))
     inputs = [*(run.output_run for run in reversed(earlier)), stage.inputs]
     output_run = f"payloads/{name}"
-    pipeline = f"{companion.path}#{step}" if step else str(companion.path)
+    pipeline = companion.source.part([step] if step else [], companion.tasks(step))
     where = _where(stage, companion)
     command = [
         find_pipetask(), "run",
         "-b", str(stage.repository),
-        "-p", pipeline,
+        *pipeline.words,
         "-i", ",".join(inputs),
         "--output-run", output_run,
         "-d", where,

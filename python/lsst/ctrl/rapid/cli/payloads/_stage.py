@@ -12,8 +12,8 @@ from lsst.daf.butler import Butler, DimensionRecord
 from lsst.pipe.base.pipeline_graph import PipelineGraph
 
 from ...instruments import load_camera
-from ...model import InputError, load_rapid_file
-from ...plan import PipelineSource, Selector, load_pipeline
+from ...model import InputError
+from ...plan import PipelineSource, Selector, load_pipeline, read_choices
 from ...simulator import ImageType, SimulationConfig, simulate
 from .._demo import make_embedded_repository
 from .._repository import register_raws
@@ -31,8 +31,8 @@ class Companion:
 
     Attributes
     ----------
-    path
-        Its YAML file.
+    source
+        Where it is read from.
     selects
         Which exposures those are.
     graph
@@ -41,7 +41,7 @@ class Companion:
         Labels of the steps to run, in their order; one empty label where it runs whole.
     """
 
-    path: Path
+    source: PipelineSource
     selects: Selector
     graph: PipelineGraph
     steps: Sequence[str]
@@ -49,7 +49,7 @@ class Companion:
     @property
     def name(self) -> str:
         """Its name in collections and reports."""
-        return self.path.stem
+        return self.source.name
 
     def tasks(self, step: str) -> Sequence[str]:
         """Return the labels of a step's tasks."""
@@ -89,7 +89,7 @@ class Stage:
         return any(companion.selects(records) for records in self.exposures)
 
 
-def plan_companions(pipeline: Path, only: Collection[str] = ()) -> Sequence[Companion]:
+def plan_companions(pipeline: PipelineSource, only: Collection[str] = ()) -> Sequence[Companion]:
     """Load a pipeline and its companions, in the order of ``X.rapid.yaml``.
 
     Parameters
@@ -104,18 +104,22 @@ def plan_companions(pipeline: Path, only: Collection[str] = ()) -> Sequence[Comp
     lsst.ctrl.rapid.model.InputError
         If one of them cannot be read, or none has such a step.
     """
+    if pipeline.labels:
+        raise InputError(f"{pipeline}: name steps by --step, in the place of labels behind '#'.")
     companions = []
-    for choice in load_rapid_file(pipeline).pipelines:
-        path = pipeline.parent / choice.pipeline
-        graph = load_pipeline(PipelineSource(path))
+    chosen = read_choices(pipeline)
+    for choice, source in chosen.pairs:
+        graph = load_pipeline(source)
         try:
             graph.resolve()
         except Exception as err:
-            raise InputError(f"{path}: the pipeline cannot be resolved: {type(err).__name__}: {err}") from err
+            raise InputError(
+                f"{source}: the pipeline cannot be resolved: {type(err).__name__}: {err}"
+            ) from err
         assert graph.universe is not None, "A resolved graph has dimensions."
-        selector = Selector(choice.where, graph.universe, str(pipeline.with_suffix(".rapid.yaml")))
+        selector = Selector(choice.where, graph.universe, chosen.facts_file)
         if steps := _steps(graph, only):
-            companions.append(Companion(path, selector, graph, steps))
+            companions.append(Companion(source, selector, graph, steps))
     found = {step for companion in companions for step in companion.steps}
     if unknown := [step for step in only if step not in found]:
         raise InputError(f"{pipeline}: neither it nor a companion has a step {', '.join(unknown)}.")
