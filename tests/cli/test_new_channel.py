@@ -28,7 +28,7 @@ CHANNELS = Path("python/lsst/ctrl/rapid/channels")
 def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A checkout without what does not matter here, as the working directory."""
     root = tmp_path / "checkout"
-    for folder in ("pipelines", "python", "tests/channels"):
+    for folder in ("pipelines", "python", "tests/channels", "tests/support"):
         ignored = shutil.ignore_patterns("__pycache__")
         shutil.copytree(ROOT / folder, root / folder, symlinks=True, ignore=ignored)
     shutil.copy(ROOT / "pyproject.toml", root)

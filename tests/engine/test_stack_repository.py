@@ -42,6 +42,7 @@ from lsst.ctrl.rapid.plan import (
     records_to_message,
 )
 from support import afw_stand_in as afw
+from support.raw_maker import RawMaker
 
 pytestmark = pytest.mark.usefixtures("stand_ins")
 
@@ -205,9 +206,9 @@ class Site:
 
 
 @pytest.fixture
-def make_site(tmp_path: Path, make_raw: type) -> Callable[..., Site]:
+def make_site(tmp_path: Path) -> Callable[..., Site]:
     def make(*, of_stack: bool) -> Site:
-        raw = make_raw(rows=128, columns=96, gain=GAIN)(500.0, noise=3.0)
+        raw = RawMaker(rows=128, columns=96, gain=GAIN)(500.0, noise=3.0)
         return Site(tmp_path / ("stack" if of_stack else "ours"), raw, of_stack=of_stack)
 
     return make
