@@ -130,7 +130,7 @@ class QuickIsrTask(PipelineTask):
     the flat (the variance by its square).
 
     Bias and dark have a unit, ADU or electrons; a dark is that of a second, whether its unit says so or not.
-    One without a unit is taken to be in ADU, with a line in the log.  A flat is relative, whatever its unit.
+    One without a unit counts as ADU, and the log says so.  A flat is relative, whatever its unit.
     """
 
     ConfigClass: ClassVar[type[QuickIsrConfig]] = QuickIsrConfig

@@ -50,7 +50,7 @@ class ObjectCache:
     bytes
         Size of what it holds, by that estimate.
     uncopied
-        Storage classes of which an object could not be copied: theirs are read for each task.
+        Storage classes whose objects cannot be copied: they are read for each task.
     """
 
     def __init__(self, limit: float) -> None:

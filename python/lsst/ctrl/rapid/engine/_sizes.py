@@ -74,7 +74,7 @@ def _held(obj: Any) -> int:
 
 
 def _whole(array: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
-    """Return the array of which another is a view, and which it keeps in memory."""
+    """Return the array that a view belongs to and keeps in memory."""
     while isinstance(array.base, np.ndarray):
         array = array.base
     return array

@@ -106,7 +106,7 @@ def translate(header: Mapping[str, HeaderValue], filename: str | None = None) ->
 
 
 def _check_identity(info: ObservationInfo, identity: RawIdentity) -> None:
-    """Check that every raw of an exposure, of which only the first is translated, belongs to the same."""
+    """Check that each raw belongs to the exposure whose first raw was translated."""
     translated = (info.instrument, info.exposure_id, info.detector_num, info.observation_id)
     if translated != (identity.instrument, identity.exposure_id, identity.detector, identity.obs_id):
         raise RefusedError(
