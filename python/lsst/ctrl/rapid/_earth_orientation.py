@@ -33,7 +33,10 @@ _UT1_GROWTH, _UT1_POWER = 0.00025, 0.75
 """Error of a prediction of UT1 in seconds after so many days: what Bulletin A of the IERS states."""
 _ARCSEC_PER_SECOND = 15.0
 
-_TODO = (
+_HARMLESS_DAYS = 80.0
+"""Age of predictions that a run does not mention where the site sets no limit: errors below 0.1 arcsec."""
+
+_REMEDY = (
     "pip install --upgrade astropy-iers-data, or set iers_auto_url = file:///PATH/finals2000A.all in section "
     "[utils.iers.iers] of astropy's configuration (astropy.cfg)"
 )
@@ -71,9 +74,9 @@ class OrientationTable:
             predicted = [row for row in rows if _PREDICTED in (row[_UT1_FLAG], row[_POLE_FLAG])]
             return cls(file, float(predicted[0][_MJD]), float(rows[-1][_MJD]))
         except OSError as err:
-            raise InputError(f"{file}: cannot be read: {err.strerror}; {_TODO}.") from None
+            raise InputError(f"{file}: cannot be read: {err.strerror}; {_REMEDY}.") from None
         except (ValueError, IndexError):
-            raise InputError(f"{file}: this is not an IERS table like finals2000A.all; {_TODO}.") from None
+            raise InputError(f"{file}: this is not an IERS table like finals2000A.all; {_REMEDY}.") from None
 
     def fault(self, now: float, most_days: float | None) -> str:
         """Return what is wrong with it and what to do, in one line without a full stop; empty if nothing is.
@@ -92,13 +95,13 @@ class OrientationTable:
         if mjd > self.ends:
             return (
                 f"the table of the Earth's orientation ended on {_date(self.ends)} ({self.file}): "
-                f"hour angles and azimuths that are computed with it may be off by arcseconds; {_TODO}"
+                f"hour angles and azimuths that are computed with it may be off by arcseconds; {_REMEDY}"
             )
         arcsec = _ARCSEC_PER_SECOND * _UT1_GROWTH * age**_UT1_POWER
         return (
             f"the Earth's orientation is predicted since {_date(self.predicted_from)}, {age:.0f} days "
             f"({self.file}): hour angles and azimuths that are computed with it may be off by {arcsec:.2f} "
-            f"arcsec; {_TODO}"
+            f"arcsec; {_REMEDY}"
         )
 
 
@@ -119,7 +122,8 @@ def use_local_table(*, tell: bool = False) -> None:
     Parameters
     ----------
     tell
-        Whether a warning is logged if it is older than astropy would take.
+        Whether a warning is logged if it is older than the site accepts (``auto_max_age``), or, where the
+        site does not say, if it may be wrong by 0.1 arcsec.
 
     Notes
     -----
@@ -129,7 +133,10 @@ def use_local_table(*, tell: bool = False) -> None:
     """
     if tell:
         try:
-            told = find_table().fault(time.time(), iers.conf.auto_max_age)
+            accepted = iers.conf.auto_max_age
+            if accepted == iers.Conf.auto_max_age.defaultvalue:
+                accepted = _HARMLESS_DAYS
+            told = find_table().fault(time.time(), accepted)
         except (InputError, TypeError) as err:  # the latter where the site's value is not a number
             told = str(err).rstrip(".")
         if told:

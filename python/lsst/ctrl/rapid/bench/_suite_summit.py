@@ -10,13 +10,14 @@ __all__ = ("run",)
 import contextlib
 import dataclasses
 import datetime
+import importlib
 import importlib.resources
 import statistics
 from collections.abc import Sequence
 from pathlib import Path
 
 from lsst.daf.butler import Butler
-from lsst.pipe.base import Struct
+from lsst.pipe.base import Instrument, Struct
 
 from ..channels import QuickIsrConfig, QuickIsrTask
 from ..instruments import read_raw
@@ -26,7 +27,7 @@ from ._full_raws import certify_calibrations, make_calibrations, take_raws
 from ._model import Findings, Goal, Row, Series, SuiteSettings, Tell
 from ._peers import ExecutorPeer
 from ._raws import INSTRUMENT, TinyRaw
-from ._site import Repository, open_site
+from ._site import Repository, Site, open_site
 from ._trial import DATABASES
 
 _DETECTORS = (94, 0)
@@ -34,6 +35,8 @@ _DETECTORS = (94, 0)
 _REPETITIONS = 7
 _QUICK_SCALE = 1 / 16
 _REDUCTION = "quick ISR: read and reduce"
+_ISR_PACKAGES = ("lsst.obs.lsst", "lsst.ip.isr")
+"""What the variant with the ISR of the LSST Science Pipelines needs."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -93,6 +96,7 @@ def run(settings: SuiteSettings, tell: Tell) -> Findings:
     scale = _QUICK_SCALE if settings.quick else 1.0
     rows: list[Row] = []
     goals: list[Goal] = []
+    notes: tuple[str, ...] = ()
     versions: dict[str, str] = {}
     for database in settings.databases:
         where, folder = DATABASES[database], settings.work_dir / f"summit-{database}"
@@ -103,9 +107,15 @@ def run(settings: SuiteSettings, tell: Tell) -> Findings:
             with repository.open(writeable=True) as butler:
                 certify_calibrations(butler, _DETECTORS, scale)
             exposures = take_raws(folder / "raws", _DETECTORS, repetitions + 1, scale)
-            shards, written = _process(repository, exposures, where, tell)
+            shards, written = _process(repository, exposures, where, tell, _summit_file(), "step1a")
             tell(f"{where}: the floor, and the quick ISR alone.")
             floor, clock = _measure_alone(exposures[-1][0], scale, written, folder, repetitions)
+            if absent := _absent_packages():
+                notes = (f"IsrTaskLSST was not measured: {', '.join(absent)} cannot be imported here.",)
+            elif scale < 1.0:
+                notes = ("IsrTaskLSST was not measured: it takes raws of full size only.",)
+            else:
+                rows += _measure_isr(site, exposures, where, tell)
         arithmetic = statistics.median(shard.arithmetic for shard in shards)
         rows += [
             *_shard_rows(where, shards, floor.shard_with(arithmetic)),
@@ -124,6 +134,7 @@ def run(settings: SuiteSettings, tell: Tell) -> Findings:
             "Floor of a shard: the fastest reader, its tasks' arithmetic, its products' bytes written.",
             "A task's arithmetic: its runQuantum less the time in the butler; the least: one multiplication.",
             "Floors are CPU time, interleaved with the quick ISR: reading, and QuickIsrTask.run.",
+            *notes,
         ),
         settings={"repetitions": str(repetitions), "workers": "1", "detectors": str(len(_DETECTORS))},
         versions=versions,
@@ -131,15 +142,20 @@ def run(settings: SuiteSettings, tell: Tell) -> Findings:
 
 
 def _process(
-    repository: Repository, exposures: Sequence[Sequence[TinyRaw]], where: str, tell: Tell
+    repository: Repository,
+    exposures: Sequence[Sequence[TinyRaw]],
+    where: str,
+    tell: Tell,
+    pipeline: Path,
+    label: str,
 ) -> tuple[list[_Shard], int]:
     """Return what the framework took for each shard but those of the first exposure, and bytes a shard."""
-    peer = ExecutorPeer(repository, 1, pipeline=_pipeline_file(), labels=["step1a"], detectors=_DETECTORS)
+    peer = ExecutorPeer(repository, 1, pipeline=pipeline, labels=[label], detectors=_DETECTORS)
     shards: list[_Shard] = []
     with contextlib.closing(peer):
         peer.start()
         for count, raws in enumerate(exposures):
-            tell(f"{where}: exposure {count + 1} of {len(exposures)} through summit.yaml.")
+            tell(f"{where}: exposure {count + 1} of {len(exposures)} through {pipeline.name}.")
             for raw in raws:
                 processed = peer.observe(peer.prepare([raw]))
                 with repository.open(run=processed.run) as butler:
@@ -149,9 +165,42 @@ def _process(
     return shards, _size_of(repository.root / processed.run) // sum(map(len, exposures))
 
 
-def _pipeline_file() -> Path:
+def _summit_file() -> Path:
     package = importlib.resources.files("lsst.ctrl.rapid")
     return Path(str(package.joinpath("resources", "pipelines", "summit.yaml")))
+
+
+def _absent_packages() -> list[str]:
+    """Return those of the packages of the variant with IsrTaskLSST that cannot be imported."""
+    absent = []
+    for package in _ISR_PACKAGES:
+        try:
+            importlib.import_module(package)
+        except ImportError:
+            absent.append(package)
+    return absent
+
+
+def _measure_isr(site: Site, exposures: Sequence[Sequence[TinyRaw]], where: str, tell: Tell) -> list[Row]:
+    """Measure the ISR of the LSST Science Pipelines on the same raws, with the camera as its calibration."""
+    repository = site.copy("isr")
+    with repository.open(writeable=True) as butler:
+        camera = Instrument.fromName(INSTRUMENT, butler.registry)
+        camera.writeCameraGeom(butler)  # type: ignore[attr-defined]  # of the stack's instruments
+    pipeline = Path(str(importlib.resources.files(__package__).joinpath("pipelines", "isr.yaml")))
+    shards, _ = _process(repository, exposures, where, tell, pipeline, "isr")
+    tasks = statistics.median(shard.tasks for shard in shards)
+    return [
+        Row(
+            what=f"IsrTaskLSST: {what}",
+            where=where,
+            columns={
+                "time": _series("ms", [getattr(shard, part) for shard in shards]),
+                "of the task": _series("x", [getattr(shard, part) / tasks for shard in shards]),
+            },
+        )
+        for part, what in _PARTS.items()
+    ]
 
 
 @dataclasses.dataclass(frozen=True)
