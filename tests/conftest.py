@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import importlib.util
 import logging
 import os
 import signal
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from lsst.daf.butler import StorageClassDelegate, StorageClassFactory
 
+from lsst.ctrl.rapid.instruments import WITHOUT_STACK, has_full_stack
 from support import afw_stand_in
 
 _LONG = {"test_fidelity.py", "test_graph_executor.py", "test_peers.py", "test_scale.py", "test_warmup.py"}
@@ -33,6 +36,23 @@ def log_level_of_the_package() -> None:
         logging.getLogger(name).setLevel(logging.NOTSET)
 
 
+@pytest.fixture(autouse=True)
+def stack_absence(request: pytest.FixtureRequest) -> None:
+    """Skip a test that has the marker ``stack_absent`` where the full stack can be imported."""
+    if request.node.get_closest_marker("stack_absent") and importlib.util.find_spec("lsst.afw"):
+        pytest.skip("the full stack can be imported")
+
+
+@pytest.fixture
+def full_stack(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Use the full stack in a test and in processes that it starts; skip where it cannot be imported."""
+    pytest.importorskip("lsst.obs.lsst")
+    monkeypatch.delenv(WITHOUT_STACK)
+    has_full_stack.cache_clear()
+    yield
+    has_full_stack.cache_clear()
+
+
 @pytest.fixture
 def stand_ins(monkeypatch: pytest.MonkeyPatch) -> None:
     """Have upstream's storage classes of afw's types be of the stand-ins while a test runs."""
@@ -46,8 +66,13 @@ def stand_ins(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def pytest_configure() -> None:
-    """Have interrupts taken, which shells have ignored by what they start in the background."""
+    """Prepare this process, and those that tests start.
+
+    Interrupts are taken, which shells have ignored by what they start in the background.  The full stack is
+    left aside where it can be imported: tests of it are in the folder ``stack``.
+    """
     signal.signal(signal.SIGINT, signal.default_int_handler)
+    os.environ.setdefault(WITHOUT_STACK, "1")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

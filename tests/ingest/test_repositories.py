@@ -16,6 +16,7 @@ from lsst.pipe.base import Instrument
 from lsst.ctrl.rapid.ingest import make_repository, open_raw
 from lsst.ctrl.rapid.instruments import (
     RAW_STORAGE_CLASS,
+    WITHOUT_STACK,
     RawFormatter,
     RawReaders,
     family_instrument,
@@ -29,12 +30,6 @@ from support.small_raws import write_small_raw
 THEIRS = "lsst.obs.lsst.LsstCam"
 
 
-@pytest.fixture
-def _without_stack() -> None:
-    if has_full_stack():
-        pytest.skip("the stack is here")
-
-
 class StackFormatter:
     """What the stack's class gives."""
 
@@ -42,6 +37,7 @@ class StackFormatter:
 @pytest.fixture
 def stack(monkeypatch: pytest.MonkeyPatch) -> Iterator[ModuleType]:
     """Have modules in place of the stack's: its instruments, translators and images."""
+    monkeypatch.delenv(WITHOUT_STACK)
     package = ModuleType("lsst.obs.lsst")
 
     def theirs(name: str) -> type[Instrument]:
@@ -109,7 +105,7 @@ def stack_repository(root: Path, storage_class: str | None, *, knows_ours: bool 
     return root
 
 
-@pytest.mark.usefixtures("_without_stack")
+@pytest.mark.stack_absent
 @pytest.mark.parametrize("storage_class", [None, RAW_STORAGE_CLASS])
 def test_what_the_stack_registered_stays_and_its_raws_are_read_without_it(
     tmp_path: Path, storage_class: str | None
@@ -132,7 +128,7 @@ def test_what_the_stack_registered_stays_and_its_raws_are_read_without_it(
         assert record.physical_filter == "r_57"
 
 
-@pytest.mark.usefixtures("_without_stack")
+@pytest.mark.stack_absent
 def test_raws_of_the_stack_are_refused_without_it_and_nothing_is_changed(tmp_path: Path) -> None:
     root = stack_repository(tmp_path / "repo", "Exposure")
     for names in (["LSSTCam"], ["LATISS"]):

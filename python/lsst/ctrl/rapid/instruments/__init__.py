@@ -25,7 +25,7 @@ from ._readers import (
 )
 from ._records import exposure_records, make_record
 from ._sky import focal_plane_to_sky
-from ._stack import has_full_stack
+from ._stack import WITHOUT_STACK, has_full_stack
 from ._storage import (
     RAW_STORAGE_CLASS,
     register_storage_classes,
@@ -39,6 +39,7 @@ __all__ = (
     "PIXEL_MM",
     "RAW_STORAGE_CLASS",
     "SCALE_CARD",
+    "WITHOUT_STACK",
     "AfwExposure",
     "Camera",
     "CameraDetector",
