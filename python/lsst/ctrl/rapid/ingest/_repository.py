@@ -255,7 +255,7 @@ def registered_instruments(butler: Butler) -> list[str]:
 
 
 def readable_instruments(
-    butler: Butler, raw: DatasetType, wanted: Iterable[str], *, all_or_none: bool = False
+    butler: Butler, raw: DatasetType, wanted: Iterable[str], *, in_repository: bool = False
 ) -> list[str]:
     """Return the names of the instruments whose raws are taken.
 
@@ -267,8 +267,9 @@ def readable_instruments(
         The dataset type of raws.
     wanted
         Those that were asked for; all that can be read here, if none is.
-    all_or_none
-        Whether one that cannot be read is refused, too, where none was asked for.
+    in_repository
+        Whether raws that the repository has are taken: then the class of each instrument must be importable,
+        and its files need not be readable.
 
     Raises
     ------
@@ -286,18 +287,21 @@ def readable_instruments(
                 f"{did_you_mean(name, there)}); 'rapid-exec init-repo REPO --instrument NAME' registers "
                 "one"
             )
-    for name in named or sorted(readers.unreadable if all_or_none else ()):
-        if reason := readers.unreadable.get(name):
+    taken = readers.readers.keys() | (readers.registered.keys() if in_repository else ())
+    for name in named or (there if in_repository else ()):
+        if name not in taken:
             raise InputError(
-                f"raws of {name} cannot be read: {reason}, or name other instruments with --instrument"
+                f"raws of {name} cannot be read: {readers.unreadable[name]}, or name other instruments with "
+                "--instrument"
             )
     if named:
         return named
-    for name, reason in sorted(readers.unreadable.items()):
-        _LOG.warning("Raws of %s are not taken: %s.", name, reason)
-    if readers.unreadable and not readers.readers:
+    for name in there:
+        if name not in taken:
+            _LOG.warning("Raws of %s are not taken: %s.", name, readers.unreadable[name])
+    if there and not taken:
         raise InputError("no instrument of it can be read here (see the lines above)")
-    return sorted(readers.readers)
+    return sorted(taken)
 
 
 def unreadable_instruments(butler: Butler, raw: DatasetType) -> Mapping[str, str]:

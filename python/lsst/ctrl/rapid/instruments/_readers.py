@@ -50,13 +50,17 @@ class RawReaders:
     Attributes
     ----------
     readers
-        By the name of the instrument, those whose raws can be taken.
+        By the name of the instrument, those whose files can be taken.
     unreadable
-        By the name of the instrument, why raws of the others cannot.
+        By the name of the instrument, why files of the others cannot.
+    registered
+        By the name of the instrument, those whose files cannot be taken, but raws that the repository has
+        can: what reads these is recorded with them.
     """
 
     readers: Mapping[str, RawReader]
     unreadable: Mapping[str, str]
+    registered: Mapping[str, RawReader] = dataclasses.field(default_factory=dict)
 
     @classmethod
     def of(cls, instruments: Iterable[DimensionRecord], raw: DatasetType) -> Self:
@@ -70,13 +74,28 @@ class RawReaders:
             The dataset type of raws in the repository.
         """
         readers: dict[str, RawReader] = {}
+        registered: dict[str, RawReader] = {}
         unreadable: dict[str, str] = {}
         for record in instruments:
             try:
-                readers[record.name] = make_reader(record.name, record.class_name, raw.storageClass_name)
+                reader, fault = _find_reader(record.name, record.class_name, raw.storageClass_name)
             except LookupError as err:
                 unreadable[record.name] = str(err.args[0])
-        return cls(readers, unreadable)
+                continue
+            if fault:
+                unreadable[record.name] = fault
+            (registered if fault else readers)[record.name] = reader
+        return cls(readers, unreadable, registered)
+
+    def of_instrument(self, name: str) -> RawReader:
+        """Return the reader of an instrument whose raws are taken from files or from the repository.
+
+        Raises
+        ------
+        KeyError
+            If its class cannot be imported.
+        """
+        return self.readers.get(name) or self.registered[name]
 
     @classmethod
     def from_butler(cls, butler: Butler) -> Self:
@@ -136,22 +155,37 @@ def make_reader(name: str, class_name: str, storage_class: str) -> RawReader:
     LookupError
         If its raws cannot be read here; the message says why.
     """
+    reader, fault = _find_reader(name, class_name, storage_class)
+    if fault:
+        raise LookupError(fault)
+    return reader
+
+
+def _find_reader(name: str, class_name: str, storage_class: str) -> tuple[RawReader, str]:
+    """Return the reader of an instrument, and why it cannot take files for a repository; empty if it can.
+
+    Raises
+    ------
+    LookupError
+        If its class cannot be imported.
+    """
     if name in _FAMILY and storage_class == RAW_STORAGE_CLASS:
         # With any registered class: the raws are those that ours reads.
-        return FamilyReader(family_instrument(name))
+        return FamilyReader(family_instrument(name)), ""
     instrument = import_instrument(class_name)
     if isinstance(instrument, LsstCam):
         # Ours is registered, and the raws are the full stack's.
         instrument = get_instrument(name)
     type_name, _, expected = raw_definition(instrument)
+    fault = ""
     if type_name != "raw":
-        raise LookupError(f"its raws are datasets of type {type_name!r}, and those of type 'raw' are taken")
-    if expected != storage_class:
-        raise LookupError(
+        fault = f"its raws are datasets of type {type_name!r}, and those of type 'raw' are taken"
+    elif expected != storage_class:
+        fault = (
             f"class {class_name} reads raws of storage class {expected!r}, and 'raw' of this repository is "
             f"of {storage_class!r}; use a repository of its own for it"
         )
-    return ObsPackageReader(instrument)
+    return ObsPackageReader(instrument), fault
 
 
 def family_instrument(name: str) -> Instrument:

@@ -107,7 +107,7 @@ class CompiledRun:
 
     def day_offsets(self, now: float) -> Mapping[str, float]:
         """Return by instrument how long after midnight (UTC) its observing day begins, seconds."""
-        return {name: self.readers.readers[name].day_offset(now) for name in self.instruments}
+        return {name: self.readers.of_instrument(name).day_offset(now) for name in self.instruments}
 
     @property
     def place(self) -> str:
@@ -279,6 +279,6 @@ def _instruments(butler: Butler, raw: DatasetType, settings: RunSettings) -> lis
         raise InputError(f"{settings.repository}: no instrument is registered; run 'rapid-exec init-repo'.")
     try:
         in_repository = settings.watch_butler or bool(settings.data_query)
-        return readable_instruments(butler, raw, settings.instruments, all_or_none=in_repository)
+        return readable_instruments(butler, raw, settings.instruments, in_repository=in_repository)
     except InputError as err:
         raise InputError(f"{settings.repository}: {err}") from None
