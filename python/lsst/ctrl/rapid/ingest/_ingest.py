@@ -182,6 +182,10 @@ class Ingestor:
         """Import and read what visits need, so that the first raw does not wait for it."""
         self._definer.prepare(self._readers.readers.values())
 
+    def close(self) -> None:
+        """Release what `prepare` and raws have read, in the thread that has called `read`."""
+        self._definer.close()
+
     def read(self, arrival: Arrival) -> RawReady:
         """Return a raw, known.
 

@@ -6,6 +6,7 @@ __all__ = ("StackVisits", "make_visit_definer")
 
 import contextlib
 import dataclasses
+import gc
 import importlib
 import logging
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -89,6 +90,15 @@ class StackVisits:
                 _LOG.warning(
                     "Visits of %s cannot be defined: %s: %s.", reader.instrument, type(err).__name__, err
                 )
+
+    def close(self) -> None:
+        """Release the cameras and what else is of the stack's compiled libraries.
+
+        Some builds of these end the process if another thread releases an object.
+        """
+        self._tasks.clear()
+        self._butler = None
+        gc.collect()
 
     def define(
         self, reader: RawReader, records: Mapping[str, DimensionRecord], store: RecordStore

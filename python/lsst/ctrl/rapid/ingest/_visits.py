@@ -19,6 +19,9 @@ class VisitDefiner(Protocol):
     def prepare(self, readers: Iterable[RawReader]) -> None:
         """Import and read beforehand what instruments need."""
 
+    def close(self) -> None:
+        """Release what was read, in the thread that has used it; nothing is defined afterwards."""
+
     def define(
         self, reader: RawReader, records: Mapping[str, DimensionRecord], store: RecordStore
     ) -> Visit | None:
@@ -41,6 +44,9 @@ class NoVisits:
     def prepare(self, readers: Iterable[RawReader]) -> None:
         """Do nothing."""
 
+    def close(self) -> None:
+        """Do nothing."""
+
     def define(
         self,
         reader: RawReader,  # noqa: ARG002 - as the protocol has it
@@ -55,6 +61,9 @@ class ReaderVisits:
     """Defines visits where the reader of the instrument knows the geometry: the LSSTCam family."""
 
     def prepare(self, readers: Iterable[RawReader]) -> None:
+        """Do nothing."""
+
+    def close(self) -> None:
         """Do nothing."""
 
     def define(

@@ -129,6 +129,7 @@ class Executor:
             )
             parts = self._wire(compiled, committer, before, pool, reading)
             stack.callback(parts.scratch.close)
+            stack.callback(self._intake.close)
             self._phase = self._phase if self._stopping else _WARMING
             await opened
             await pool.warm()

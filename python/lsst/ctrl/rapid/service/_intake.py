@@ -83,6 +83,10 @@ class Intake:
         """How many arrivals are being taken in, those that wait for the registry included."""
         return len(self._taking)
 
+    def close(self) -> None:
+        """Have the reading thread release what it has read; no raw is taken afterwards."""
+        self._reading.submit(self._ingestor.close).result()
+
     async def take(self, arrival: Arrival | RegisteredRaw) -> None:
         """Take in an arrival.
 
