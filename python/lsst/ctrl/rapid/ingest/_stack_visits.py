@@ -9,6 +9,7 @@ import dataclasses
 import gc
 import importlib
 import logging
+import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Self
 from uuid import UUID
@@ -98,6 +99,10 @@ class StackVisits:
         """
         self._tasks.clear()
         self._butler = None
+        # Upstream keeps the cameras that it has built in this function's cache.
+        built = getattr(sys.modules.get(f"{_OBS_BASE}.yamlCamera"), "makeCamera", None)
+        if (forget := getattr(built, "cache_clear", None)) is not None:
+            forget()
         gc.collect()
 
     def define(
