@@ -18,6 +18,9 @@ from support import afw_stand_in
 _LONG = {"test_fidelity.py", "test_graph_executor.py", "test_peers.py", "test_scale.py", "test_warmup.py"}
 """Files beside those of whole commands whose tests take long together."""
 
+_EARLY = {"test_refused.py", "test_full_disk.py"}
+"""Files whose tests read the log; after tests of ``doctor`` in the same process they miss lines of it."""
+
 
 @pytest.fixture(scope="session")
 def shared_data() -> Path:
@@ -77,4 +80,4 @@ def pytest_configure() -> None:
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Begin with the tests that take long, so that no process is left with one of them at the end."""
-    items.sort(key=lambda item: "system" not in item.path.parts and item.path.name not in _LONG)
+    items.sort(key=lambda item: "system" not in item.path.parts and item.path.name not in _LONG | _EARLY)

@@ -113,6 +113,7 @@ def test_a_site_file_with_a_typo_names_the_nearest_key(tmp_path: Path) -> None:
     assert "unknown key 'wokers'; did you mean 'workers'?" in output
 
 
+@pytest.mark.stack_absent
 def test_a_repository_whose_raws_cannot_be_read_here_is_refused(tmp_path: Path) -> None:
     root = tmp_path / "repo"
     Butler.makeRepo(str(root))

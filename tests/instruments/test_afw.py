@@ -210,6 +210,10 @@ def test_the_storage_classes_take_exposures_of_all_kinds(stored: type, wanted: s
     assert storage_class.can_convert(StorageClass("StandIn", pytype=stored))
     assert not storage_class.can_convert(StorageClass("Other", pytype=afw.Image))
     assert not issubclass(MaskedImage, AfwExposure)
+
+
+@pytest.mark.stack_absent
+def test_nothing_of_the_stack_is_imported() -> None:
     assert "lsst.afw" not in sys.modules
 
 
