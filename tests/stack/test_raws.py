@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -14,6 +16,7 @@ from lsst.daf.butler import Butler
 
 from lsst.ctrl.rapid.cli import main
 from lsst.ctrl.rapid.instruments import RawImage, focal_plane_to_sky, load_camera, read_raw
+from support.processes import TIMEOUT, rapid_here
 
 pytestmark = [
     pytest.mark.usefixtures("full_stack"),
@@ -107,3 +110,23 @@ def test_raws_are_those_of_the_stack(registered: tuple[Butler, dict[str, Path]])
             assert np.degrees(np.linalg.norm(sky - vectors[at])) * 3600 < 0.001
             seen += 1
     assert seen > 0
+
+
+def test_a_run_defines_the_stacks_visits_and_ends_well(shared_data: Path, tmp_path: Path) -> None:
+    """A thread other than the reading one must release nothing of AST: some builds end the process then."""
+    name = "7024032100720-R22-S11-det094.fits.fz"
+    (tmp_path / "landing").mkdir()
+    with_pixels(shared_data / "raws" / name, tmp_path / "landing" / "raw.fits")
+    repo = tmp_path / "repo"
+    rapid_here("init-repo", repo, "--instrument", "LSSTCamSim")
+    done = subprocess.run(
+        [sys.executable, "-m", "lsst.ctrl.rapid.cli", "run", "summit.yaml#step1a", "-b", str(repo),
+         "--watch", "landing", "--until-idle", "2", "--workers", "1", "--detectors", "94",
+         *(word for field in ("doBias", "doDark", "doFlat") for word in ("-c", f"quickIsr:{field}=False"))],
+        cwd=tmp_path, capture_output=True, text=True, timeout=TIMEOUT, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert "1 done" in done.stdout
+    with Butler.from_config(repo) as butler:
+        [visit] = butler.query_dimension_records("visit", instrument="LSSTCamSim")
+        assert visit.id == 7024032100720
