@@ -6,6 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 from lsst.daf.butler import Butler
 
 from lsst.ctrl.rapid.model import Outcome, Report
@@ -29,6 +30,7 @@ iers_auto_url_mirror = http://127.0.0.1:9/finals2000A.all
 """
 
 
+@pytest.mark.slow
 def test_no_shard_fails_and_one_line_says_what_to_do(tmp_path: Path) -> None:
     """No table is younger than 10 days when it is tested; nothing listens at that address.
 
