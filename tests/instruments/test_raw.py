@@ -66,7 +66,7 @@ def as_cards_of_the_sky(hdus: list) -> None:
 )
 @pytest.mark.parametrize("vendor", ["E2V", "ITL"])
 def test_pixels_lie_as_in_camera_geom(write_raw, vendor: str, edit) -> None:
-    """Whatever DETSEC says: C10 is the upper left amplifier, read from its right upper corner."""
+    """C10 is the upper left amplifier, read from its upper right corner; DETSEC does not matter."""
     raw = read_raw(
         write_raw(vendor=vendor, edit=edit), instrument="LSSTCam", detector=E2V if vendor == "E2V" else ITL
     )

@@ -83,7 +83,7 @@ def test_other_repositories_are_in_the_frame_of_the_stack(earlier: Path, tmp_pat
 def test_runs_of_this_version_and_of_others_are_kept(earlier: Path) -> None:
     with Butler.from_config(earlier, writeable=True) as butler:
         butler.collections.register("out/20261128/summit-0123abcd", doc=RUN_DOC)
-        butler.collections.register("out/20261128/of-somebody")
+        butler.collections.register("out/20261128/another")
         check_run_frames(butler, "out", ())
         butler.collections.register("out/partial/20261128/summit-00000000")
         with pytest.raises(InputError, match="RUN out/partial/20261128/summit-00000000"):

@@ -8,7 +8,7 @@ import os
 from pathlib import Path
 
 from ._camera import load_camera
-from ._geometry import check_segments
+from ._geometry import read_geometry
 from ._hdus import scan_hdus
 from ._header import RefusedError
 
@@ -47,7 +47,7 @@ def check_complete(path: str | os.PathLike[str], *, instrument: str, detector: i
     """
     hdus = scan_hdus(path)
     try:
-        check_segments(hdus, instrument, load_camera(instrument)[detector], name=Path(path).name)
+        read_geometry(hdus, instrument, load_camera(instrument)[detector], name=Path(path).name)
     except ValueError as exc:
         raise RefusedError(str(exc)) from exc
     return f"{hdus[-1].next_start:x}-" + "".join(f"{hdu.checksum:08x}" for hdu in hdus)

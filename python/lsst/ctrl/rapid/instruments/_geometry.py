@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ("SCALE_CARD", "check_segments", "read_geometry")
+__all__ = ("SCALE_CARD", "read_geometry")
 
 import logging
 import math
@@ -80,14 +80,6 @@ def read_geometry(hdus: Sequence[Hdu], instrument: str, detector: CameraDetector
             _GEOMETRIES.clear()
         _GEOMETRIES[key] = known
     return known
-
-
-def check_segments(hdus: Sequence[Hdu], instrument: str, detector: CameraDetector, *, name: str) -> None:
-    """Check that a raw has the segments of its detector.
-
-    Parameters and errors are those of `read_geometry`.
-    """
-    read_geometry(hdus, instrument, detector, name=name)
 
 
 def _layout(hdu: Hdu) -> _Key:

@@ -10,7 +10,7 @@ import importlib.util
 import os
 
 WITHOUT_STACK = "RAPID_EXEC_WITHOUT_STACK"
-"""Environment variable: if it is set, the cameras are those of this package, whatever can be imported."""
+"""Environment variable: if it is set, the stack is not used even where it can be imported."""
 
 
 @functools.cache
